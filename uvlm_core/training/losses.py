@@ -1,0 +1,111 @@
+"""The losses of the three stages.
+
+Segmentation: soft Dice + cross-entropy from one softmax, with partial labels; classification: BCE with the
+imbalance of rare findings handled; report: cross-entropy on the answer tokens only.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from uvlm_core.labels import IGNORE
+
+REST = 254  # a voxel that is known to be none of the labels that its case annotates
+
+
+def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: float = 1e-5) -> Tensor:
+    """Soft Dice + cross-entropy, one term per sample and class that the sample annotates.
+
+    Args:
+        logits: (B, C, Z, Y, X), channel 0 is background.
+        target: (B, Z, Y, X) integer labels; IGNORE is left out, REST means "none of the known labels".
+        known: (B, C) bool, the classes that the sample's data set annotates.
+        smooth: added to numerator and denominator of the Dice.
+
+    Returns:
+        scalar, cross-entropy (mean over counted voxels) + 1 - mean Dice over the foreground classes present.
+    """
+    probability = logits.float().softmax(1).flatten(2)  # (B, C, V)
+    target = target.long().flatten(1)  # (B, V)
+    total = probability.new_zeros(())
+    for p, t, k in zip(probability, target, known, strict=True):
+        total = total + _sample_loss(p, t, k, smooth)
+    return total / len(target)
+
+
+def _sample_loss(probability: Tensor, target: Tensor, known: Tensor, smooth: float) -> Tensor:
+    counted = target != IGNORE
+    rest = target == REST
+    index = torch.where(counted & ~rest, target, 0)
+    chosen = probability.gather(0, index[None])[0]  # (V,)
+    if rest.any():  # the probability of everything that is not annotated
+        chosen = torch.where(rest, 1 - probability[known].sum(0), chosen)
+    cross_entropy = -chosen.clamp_min(1e-6).log()[counted].mean()
+
+    mass = (probability * counted).sum(1)  # (C,)
+    labelled = counted & ~rest
+    overlap = torch.zeros_like(mass).index_add(0, index, chosen * labelled)
+    volume = torch.zeros_like(mass).index_add(0, index, labelled.to(mass.dtype))
+    present = (volume > 0) & known
+    present[0] = False
+    if not present.any():
+        return cross_entropy
+    dice = (2 * overlap + smooth) / (mass + volume + smooth)
+    return cross_entropy + 1 - dice[present].mean()
+
+
+def deep_supervision_loss(outputs: list[Tensor], target: Tensor, known: Tensor) -> Tensor:
+    """Weighted sum over resolutions, weights 1, 1/2, 1/4 … normalised (nnU-Net, lowest resolution left in).
+
+    Args:
+        outputs: logits from full to low resolution, each (B, C, z, y, x).
+        target: (B, Z, Y, X); lower resolutions take every second voxel, which keeps small labels exact.
+        known: (B, C) bool.
+    """
+    weights = [0.5**level for level in range(len(outputs))]
+    total = 0.0
+    for weight, logits in zip(weights, outputs, strict=True):
+        step = [full // low for full, low in zip(target.shape[1:], logits.shape[2:], strict=True)]
+        total = total + weight * segmentation_loss(logits, target[:, :: step[0], :: step[1], :: step[2]], known)
+    return total / sum(weights)
+
+
+def positive_weights(labels: Tensor, limit: float = 5.0) -> Tensor:
+    """(F,) weight of a positive per finding: negatives / positives, at most `limit`, 1 where none is positive.
+
+    Args:
+        labels: (cases, F) of 0 and 1; NaN where the data set does not say.
+    """
+    known = ~torch.isnan(labels)
+    positive = (torch.nan_to_num(labels) * known).sum(0)
+    negative = known.sum(0) - positive
+    weight = torch.where(positive > 0, negative / positive.clamp_min(1), torch.ones_like(positive))
+    return weight.clamp(1 / limit, limit)
+
+
+def classification_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+    """BCE with logits, mean over the findings that are known.
+
+    Args:
+        logits, labels: (B, F); NaN in `labels` is left out.
+        weights: (F,) from `positive_weights`.
+        smoothing: moves 0 and 1 by this much towards 1/2.
+    """
+    known = ~torch.isnan(labels)
+    target = torch.nan_to_num(labels) * (1 - smoothing) + smoothing / 2
+    loss = functional.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=weights, reduction="none")
+    return (loss * known).sum() / known.sum().clamp_min(1)
+
+
+def answer_loss(logits: Tensor, ids: Tensor, answer: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of the next token, counted on the answer only; the prompt never enters.
+
+    Args:
+        logits: (B, T, V), logits[:, t] predicts ids[:, t + 1].
+        ids: (B, T).
+        answer: (B, T) bool, True for the tokens that the model shall write (its end token included).
+    """
+    wanted = answer[:, 1:]
+    return functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], label_smoothing=smoothing)

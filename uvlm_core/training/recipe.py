@@ -1,0 +1,119 @@
+"""A recipe: everything that decides what a training run does, as one JSON file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from uvlm_core.errors import RecipeError
+from uvlm_core.resources import resource
+
+KINDS = ("segmentation", "classification", "report")
+
+
+@dataclass(frozen=True)
+class StageRecipe:
+    """One training stage.
+
+    `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes
+    whole cases; `accumulate` batches make one optimizer step; `encoder_rate` multiplies `rate` for encoder and
+    segmenter; `segmentation_weight` keeps the segmentation loss in stage 2; `ema` is the decay of the averaged
+    weights that validation and the bundle use; `patience` ends the stage after so many validations without a
+    better score (0: never).
+    """
+
+    kind: str
+    steps: int
+    batch: int = 1
+    accumulate: int = 1
+    rate: float = 1e-3
+    warm_up: int = 50
+    schedule: str = "cosine"
+    weight_decay: float = 0.01
+    clip: float = 12.0
+    ema: float = 0.995
+    precision: str = "auto"
+    patch: tuple[int, int, int] | None = None
+    freeze_encoder: bool = False
+    encoder_rate: float = 1.0
+    segmentation_weight: float = 0.0
+    augment: bool = True
+    mirror: float = 0.0
+    label_smoothing: float = 0.0
+    wordings: int = 8
+    cue_dropout: float = 0.1
+    validate_every: int = 250
+    checkpoint_every: int = 50
+    patience: int = 0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise RecipeError(f"A stage's kind is one of {', '.join(KINDS)}; found '{self.kind}'.")
+        for name in ("steps", "batch", "accumulate", "checkpoint_every", "validate_every"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"'{name}' of the {self.kind} stage must be at least 1; found {getattr(self, name)}.")
+        if self.patch is not None:
+            object.__setattr__(self, "patch", tuple(int(size) for size in self.patch))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole run: model preset, data sources and stages in order.
+
+    `data` is a list of sources, each ``{"kind": "phantoms", "count", "first_seed", ...}``,
+    ``{"kind": "real", "image", "labels", ...}`` or ``{"kind": "table", "path"}``; see `training.prepare`.
+    """
+
+    name: str
+    preset: str
+    seed: int
+    data: list[dict]
+    stages: list[StageRecipe]
+    model: dict = field(default_factory=dict)
+    tokenizer_size: int = 1000
+    licence: str = "Apache-2.0"
+    description: str = ""
+
+    def to_dict(self) -> dict:
+        """The recipe as plain JSON values; `Recipe.from_dict` is the way back."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict) -> Recipe:
+        """Raises RecipeError that names an unknown or missing entry."""
+        values = dict(values)
+        _refuse_unknown(values, Recipe, "the recipe")
+        missing = [name for name in ("name", "preset", "seed", "data", "stages") if name not in values]
+        if missing:
+            raise RecipeError(f"The recipe lacks {', '.join(missing)}.")
+        stages = []
+        for row in values["stages"]:
+            _refuse_unknown(row, StageRecipe, f"the stage '{row.get('kind', '?')}'")
+            stages.append(StageRecipe(**row))
+        return Recipe(**{**values, "stages": stages})
+
+
+def _refuse_unknown(values: dict, kind: type, where: str) -> None:
+    known = {entry.name for entry in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise RecipeError(f"Unknown entry {', '.join(unknown)} in {where}; known are {', '.join(sorted(known))}.")
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A recipe of `Resources/Recipes` by its name, or a JSON file by its path."""
+    path = Path(name_or_path)
+    if path.suffix != ".json":
+        try:
+            path = resource("Recipes", f"{name_or_path}.json")
+        except FileNotFoundError as error:
+            names = sorted(entry.stem for entry in resource("Recipes").glob("*.json"))
+            raise RecipeError(f"No recipe is named '{name_or_path}'; there are {', '.join(names)}, "
+                              "or give the path of a .json file.") from error
+    try:
+        return Recipe.from_dict(json.loads(path.read_text("utf-8")))
+    except FileNotFoundError as error:
+        raise RecipeError(f"There is no recipe at {path}.") from error
+    except (json.JSONDecodeError, TypeError) as error:
+        raise RecipeError(f"{path} is not a recipe: {error}") from error

@@ -1,0 +1,65 @@
+"""Which case and which part of it a training step sees. Everything is drawn from (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+
+from uvlm_core.labels import IGNORE, labels
+from uvlm_core.training.losses import REST
+from uvlm_core.training.prepare import GridCase
+
+
+def pick_case(cases: list[GridCase], rng: np.random.Generator) -> GridCase:
+    """One case, in proportion to the weight of its source shared over the cases of that source."""
+    weights = np.array([case.weight for case in cases], dtype=float)
+    return cases[rng.choice(len(cases), p=weights / weights.sum())]
+
+
+def patch_start(case: GridCase, size: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """First voxel of a patch that holds some voxel of a label drawn at random; lesions are drawn twice as often.
+
+    Where the case is smaller than the patch, the patch is centred on it.
+    """
+    present = [label for label in labels() if label.id in case.voxels]
+    shape = np.array(case.target.shape)
+    if present:
+        odds = np.array([2.0 if label.kind == "lesion" else 1.0 for label in present])
+        label = present[rng.choice(len(present), p=odds / odds.sum())]
+        centre = case.voxels[label.id][rng.integers(len(case.voxels[label.id]))]
+    else:
+        centre = rng.integers(0, shape)
+    start = centre - (np.array(size) * rng.uniform(0.2, 0.8, 3)).astype(int)
+    slack = shape - np.array(size)
+    inside = np.clip(start, np.minimum(slack, 0) - 6, np.maximum(slack, 0) + 6)
+    return np.where(slack > 0, inside, slack // 2 + rng.integers(-4, 5, 3))
+
+
+def foreground_voxels(target: np.ndarray, most: int = 64) -> dict[int, np.ndarray]:
+    """label id -> (n, 3) at most `most` voxel indices of it, evenly taken; IGNORE and REST are left out."""
+    flat = target.ravel()
+    order = np.argsort(flat, kind="stable")
+    values, first, counts = np.unique(flat[order], return_index=True, return_counts=True)
+    found = {}
+    for value, start, count in zip(values, first, counts, strict=True):
+        if value in (0, IGNORE, REST):
+            continue
+        chosen = order[start + np.linspace(0, count - 1, min(count, most)).astype(int)]
+        found[int(value)] = np.stack(np.unravel_index(chosen, target.shape), 1)
+    return found
+
+
+class Prefetched:
+    """Makes the batch of step n + 1 in a thread while step n computes; the result depends on the step alone."""
+
+    def __init__(self, make: Callable[[int], object]):
+        self.make = make
+        self.pool = ThreadPoolExecutor(1)
+        self.pending: dict[int, Future] = {}
+
+    def __call__(self, step: int):
+        future = self.pending.pop(step, None) or self.pool.submit(self.make, step)
+        self.pending = {step + 1: self.pool.submit(self.make, step + 1)}
+        return future.result()

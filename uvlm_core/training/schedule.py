@@ -1,0 +1,64 @@
+"""Optimizer groups, learning-rate schedules and averaged weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from uvlm_core.errors import RecipeError
+
+
+def rate_factor(schedule: str, step: int, steps: int, warm_up: int) -> float:
+    """Factor on the learning rate for step 0 … steps - 1.
+
+    Linear warm-up, then "poly" ((1 - t) ** 0.9, nnU-Net), "cosine" (half wave to zero) or "constant".
+    """
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    progress = (step - warm_up) / max(1, steps - warm_up)
+    if schedule == "poly":
+        return (1 - progress) ** 0.9
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * progress))
+    if schedule == "constant":
+        return 1.0
+    raise RecipeError(f"Unknown schedule '{schedule}'; there are poly, cosine and constant.")
+
+
+def parameter_groups(model: nn.Module, rate: float, weight_decay: float, encoder_rate: float) -> list[dict]:
+    """AdamW groups: weight decay only on matrices and kernels, own rate for encoder and segmenter.
+
+    Norms, biases, embeddings, queries and gates of one dimension are not decayed. Empty groups are dropped, and each
+    group carries its own factor, so a resumed run cannot mix them up.
+    """
+    groups: dict[tuple[float, bool], list] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        factor = encoder_rate if name.startswith(("encoder.", "segmenter.")) else 1.0
+        decayed = parameter.ndim > 1 and "embedding" not in name
+        groups.setdefault((factor, decayed), []).append(parameter)
+    return [
+        {"params": members, "rate": rate * factor, "weight_decay": weight_decay if decayed else 0.0}
+        for (factor, decayed), members in groups.items()
+    ]
+
+
+class AveragedWeights:
+    """Exponential moving average of all parameters; the first steps average faster, so it is useful early."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """`step` counts from 0 and only sets how fast the average starts."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.values[name].lerp_(value, 1 - decay)
+            else:
+                self.values[name].copy_(value)

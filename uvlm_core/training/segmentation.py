@@ -1,0 +1,108 @@
+"""Stage 1: encoder and segmenter learn where things are, from augmented patches."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from uvlm_core.labels import IGNORE
+from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.augmentation import crop_field_of_view, mirror, random_intensity, random_patch
+from uvlm_core.training.losses import deep_supervision_loss
+from uvlm_core.training.loop import StageTask
+from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.sampling import Prefetched, patch_start, pick_case
+from uvlm_core.volumes.grid import apply_hu_curve
+
+
+def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], recipe: StageRecipe,
+                      seed: int) -> StageTask:
+    """Loss and validation of stage 1; the batch of a step is drawn from (seed, step)."""
+    curve = model.config.grid.hu_curve
+    device = next(model.parameters()).device
+
+    def make(step: int):
+        return segmentation_batch(cases, recipe, curve, np.random.default_rng((seed, 1, step)))
+
+    batches = Prefetched(make)
+
+    def loss(network: UVLM, step: int):
+        image, target, known = (tensor.to(device) for tensor in batches(step))
+        outputs = network.segment(network.encode(image), deep_supervision=True)[:3]
+        value = deep_supervision_loss(outputs, target, known)
+        return value, {}
+
+    return StageTask(loss, lambda network: validate_segmentation(network, held_out))
+
+
+def segmentation_batch(cases: list[GridCase], recipe: StageRecipe, curve, rng: np.random.Generator):
+    """image (B, 1, Z, Y, X) float32, target (B, Z, Y, X) uint8, known (B, C) bool."""
+    images, targets, known = [], [], []
+    for _ in range(recipe.batch):
+        case = pick_case(cases, rng)
+        image, target = augmented_patch(case, recipe, rng)
+        images.append(apply_hu_curve(image, curve))
+        targets.append(target)
+        known.append(case.known)
+    return (torch.from_numpy(np.stack(images)[:, None]), torch.from_numpy(np.stack(targets)),
+            torch.from_numpy(np.stack(known)))
+
+
+def augmented_patch(case: GridCase, recipe: StageRecipe, rng: np.random.Generator):
+    """HU patch and labels of `recipe.patch` voxels (the whole case where None)."""
+    size = recipe.patch or case.target.shape
+    start = patch_start(case, size, rng) if recipe.patch else np.zeros(3, int)
+    if not recipe.augment:
+        return cut(case.image, start, size, -1000).astype(np.float32), cut(case.target, start, size, 0)
+    image, target = random_patch(case.image, case.target, size, start, rng)
+    image = random_intensity(image, rng)
+    if rng.random() < 0.15:
+        crop_field_of_view(image, target, rng)
+    if rng.random() < recipe.mirror:
+        image, target, _ = mirror(image, target, "")
+    return image.astype(np.float32), target
+
+
+def cut(array: np.ndarray, start: np.ndarray, size: tuple[int, int, int], fill: float) -> np.ndarray:
+    """array[start : start + size] with `fill` where that reaches outside."""
+    out = np.full(size, fill, array.dtype)
+    source, place = [], []
+    for first, length, extent in zip(start, size, array.shape, strict=True):
+        low, high = max(0, first), min(extent, first + length)
+        source.append(slice(low, max(low, high)))
+        place.append(slice(low - first, max(low, high) - first))
+    out[tuple(place)] = array[tuple(source)]
+    return out
+
+
+@torch.no_grad()
+def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float]:
+    """Mean Dice of organs and of lesions over whole held-out cases on the model grid."""
+    from uvlm_core.labels import labels
+
+    overlap, volume = np.zeros(256), np.zeros(256)
+    for case in cases:
+        predicted = predict_labels(model, case)
+        target = np.asarray(case.target)
+        counted = target != IGNORE
+        for label in labels():
+            if not case.known[label.id]:
+                continue
+            truth, found = (target == label.id) & counted, (predicted == label.id) & counted
+            overlap[label.id] += 2 * (truth & found).sum()
+            volume[label.id] += truth.sum() + found.sum()
+    dice = {label: overlap[label.id] / volume[label.id] for label in labels() if volume[label.id]}
+    organs = float(np.mean([value for label, value in dice.items() if label.kind == "organ"] or [0.0]))
+    lesions = float(np.mean([value for label, value in dice.items() if label.kind == "lesion"] or [0.0]))
+    rows = {label.name: round(float(value), 4) for label, value in dice.items()}
+    return {"score": organs + lesions, "organ_dice": organs, "lesion_dice": lesions, **rows}
+
+
+@torch.no_grad()
+def predict_labels(model: UVLM, case: GridCase) -> np.ndarray:
+    """(Z, Y, X) uint8 labels of one whole case on the model grid."""
+    image = torch.from_numpy(apply_hu_curve(np.asarray(case.image, np.float32), model.config.grid.hu_curve))
+    image = image[None, None].to(next(model.parameters()).device)
+    with torch.autocast(image.device.type, torch.bfloat16):
+        return model.segment(model.encode(image))[0].argmax(0).to(torch.uint8).cpu().numpy()
