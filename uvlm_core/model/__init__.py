@@ -1,0 +1,1 @@
+"""One encoder pass, three heads: masks, finding probabilities, report text."""
