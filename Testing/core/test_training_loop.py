@@ -1,0 +1,125 @@
+"""The loop: a killed run ends with the same weights as one that was never killed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from uvlm_core.errors import Cancelled, RecipeError
+from uvlm_core.training.loop import StageTask, fit
+from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.schedule import parameter_groups, rate_factor
+
+RECIPE = StageRecipe(kind="segmentation", steps=23, rate=0.02, warm_up=3, ema=0.9, checkpoint_every=5, accumulate=2,
+                     precision="fp32", validate_every=10)
+
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.2))
+        self.head = nn.Linear(16, 1)
+
+    def forward(self, x):
+        return self.head(self.encoder(x))
+
+
+def task() -> StageTask:
+    def loss(model, step):
+        x = torch.randn(16, 6, generator=torch.Generator().manual_seed(step))
+        return (model(x)[:, 0] - x.prod(1)).square().mean(), {"inputs": 16}
+
+    return StageTask(loss, lambda model: {"score": float(-model(torch.ones(1, 6)).abs())})
+
+
+def weights(model: nn.Module) -> list[torch.Tensor]:
+    return [value.clone() for value in model.state_dict().values()]
+
+
+@pytest.mark.parametrize("killed_after", [1, 4, 5, 11, 22])
+def test_killed_and_resumed_equals_never_killed(tmp_path, killed_after):
+    whole = Network()
+    fit(whole, task(), RECIPE, tmp_path / "whole", seed=3, quiet=True)
+
+    class Kill(BaseException):
+        pass
+
+    def killing() -> StageTask:
+        inner = task()
+
+        def loss(model, step):
+            if step >= killed_after * RECIPE.accumulate:
+                raise Kill  # as abrupt as a signal: nothing may be saved after this
+            return inner.loss(model, step)
+
+        return StageTask(loss, inner.validate)
+
+    with pytest.raises(Kill):
+        fit(Network(), killing(), RECIPE, tmp_path / "killed", seed=3, quiet=True)
+    resumed = Network()
+    fit(resumed, task(), RECIPE, tmp_path / "killed", seed=3, quiet=True)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+
+    def rows(name):
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in lines]
+
+    assert rows("whole") == rows("killed")
+    assert [row["step"] for row in rows("killed")] == list(range(1, 24))
+
+
+def test_cancel_saves_and_goes_on(tmp_path):
+    asked = iter([False, False, True])
+    with pytest.raises(Cancelled, match="step 3 of 23"):
+        fit(Network(), task(), RECIPE, tmp_path, seed=3, cancel=lambda: next(asked), quiet=True)
+    fit(Network(), task(), RECIPE, tmp_path, seed=3, quiet=True)
+
+
+def test_another_recipe_does_not_resume_a_foreign_run(tmp_path):
+    fit(Network(), task(), RECIPE, tmp_path, seed=3, quiet=True)
+    with pytest.raises(RecipeError, match="another recipe"):
+        fit(Network(), task(), replace(RECIPE, rate=0.5), tmp_path, seed=3, quiet=True)
+
+
+def test_patience_ends_a_stage_early(tmp_path):
+    stuck = StageTask(task().loss, lambda model: {"score": 0.0})
+    recipe = replace(RECIPE, steps=100, validate_every=5, patience=2)
+    fit(Network(), stuck, recipe, tmp_path, seed=3, quiet=True)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 15
+
+
+def test_a_diverging_loss_says_what_to_do(tmp_path):
+    broken = StageTask(lambda model, step: (model(torch.ones(1, 6)).sum() * float("nan"), {}))
+    with pytest.raises(RecipeError, match="Lower 'rate'"):
+        fit(Network(), broken, RECIPE, tmp_path, seed=3, quiet=True)
+
+
+def test_norms_and_biases_are_not_decayed_and_the_encoder_has_its_own_rate():
+    groups = parameter_groups(Network(), 1.0, 0.1, 0.5)
+    for group in groups:
+        for parameter in group["params"]:
+            assert group["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
+    assert sorted({group["rate"] for group in groups}) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "poly"])
+def test_schedules_warm_up_and_end_near_zero(schedule):
+    factors = [rate_factor(schedule, step, 100, 10) for step in range(100)]
+    assert factors[0] < 0.1 and max(factors) == pytest.approx(1, abs=0.1) and factors[-1] < 0.03
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_recipes_name_what_is_wrong():
+    good = load_recipe("demo").to_dict()
+    assert Recipe.from_dict(good) == load_recipe("demo")
+    with pytest.raises(RecipeError, match="learning_speed"):
+        Recipe.from_dict({**good, "learning_speed": 1})
+    with pytest.raises(RecipeError, match="lacks stages"):
+        Recipe.from_dict({name: value for name, value in good.items() if name != "stages"})
+    with pytest.raises(RecipeError, match="demo"):
+        load_recipe("no-such-recipe")

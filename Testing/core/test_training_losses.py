@@ -1,0 +1,83 @@
+"""Losses count what is known, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from uvlm_core.labels import IGNORE
+from uvlm_core.training.losses import (
+    REST,
+    answer_loss,
+    classification_loss,
+    deep_supervision_loss,
+    positive_weights,
+    segmentation_loss,
+)
+
+
+def one_hot_logits(target: torch.Tensor, classes: int, strength: float = 20.0) -> torch.Tensor:
+    return torch.nn.functional.one_hot(target, classes).movedim(-1, 1).float() * strength
+
+
+def test_perfect_segmentation_has_no_loss():
+    target = torch.randint(0, 4, (2, 4, 6, 6), generator=torch.Generator().manual_seed(0))
+    known = torch.ones(2, 4, dtype=torch.bool)
+    assert segmentation_loss(one_hot_logits(target, 4), target, known) < 1e-3
+    wrong = one_hot_logits((target + 1) % 4, 4)
+    assert segmentation_loss(wrong, target, known) > 5
+
+
+def test_ignored_voxels_do_not_count():
+    target = torch.randint(0, 3, (1, 4, 6, 6), generator=torch.Generator().manual_seed(1))
+    logits = one_hot_logits(target, 3)
+    logits[:, :, :2] = one_hot_logits((target[:, :2] + 1) % 3, 3)
+    target[:, :2] = IGNORE
+    assert segmentation_loss(logits, target, torch.ones(1, 3, dtype=torch.bool)) < 1e-3
+
+
+def test_partial_labels_accept_any_unannotated_class():
+    """Where only class 1 is annotated, any other class outside it is right, and class 1 there is wrong."""
+    target = torch.full((1, 2, 4, 4), REST)
+    target[:, 0] = 1
+    known = torch.tensor([[False, True, False]])
+    guess = torch.full((1, 2, 4, 4), 2)
+    guess[:, 0] = 1
+    assert segmentation_loss(one_hot_logits(guess, 3), target, known) < 1e-3
+    everywhere = torch.ones(1, 2, 4, 4, dtype=torch.long)
+    assert segmentation_loss(one_hot_logits(everywhere, 3), target, known) > 3
+
+
+def test_dice_agrees_with_its_definition():
+    logits = torch.randn(1, 3, 3, 4, 5, generator=torch.Generator().manual_seed(2))
+    target = torch.randint(0, 3, (1, 3, 4, 5), generator=torch.Generator().manual_seed(3))
+    p = logits.softmax(1)
+    y = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float()
+    dice = 2 * (p * y).sum((2, 3, 4)) / (p.sum((2, 3, 4)) + y.sum((2, 3, 4)))
+    expected = torch.nn.functional.cross_entropy(logits, target) + 1 - dice[0, 1:].mean()
+    assert segmentation_loss(logits, target, torch.ones(1, 3, dtype=torch.bool)) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_deep_supervision_reads_the_same_labels_at_every_scale():
+    target = torch.zeros(1, 8, 8, 8, dtype=torch.long)
+    target[:, :, :, 4:] = 1
+    outputs = [one_hot_logits(target[:, ::s, ::s, ::s], 2) for s in (1, 2, 4)]
+    assert deep_supervision_loss(outputs, target, torch.ones(1, 2, dtype=torch.bool)) < 1e-3
+
+
+def test_rare_findings_weigh_more_and_unknown_labels_nothing():
+    labels = torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, float("nan")]])
+    assert positive_weights(labels).tolist() == [3.0, 2.0]
+    logits = torch.zeros(4, 2)
+    logits[3, 1] = 100  # unknown: must not count
+    assert torch.isfinite(classification_loss(logits, labels, torch.ones(2)))
+    assert classification_loss(logits, labels, torch.ones(2)) == pytest.approx(0.6931, abs=1e-3)
+
+
+def test_the_prompt_is_not_in_the_report_loss():
+    ids = torch.tensor([[5, 6, 7, 8, 9]])
+    answer = torch.tensor([[False, False, False, True, True]])
+    logits = torch.zeros(1, 5, 10)
+    logits[0, 2, 8] = logits[0, 3, 9] = 30
+    logits[0, 0, 0] = 30  # a wrong prediction inside the prompt
+    assert answer_loss(logits, ids, answer) < 1e-4
