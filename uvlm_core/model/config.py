@@ -14,6 +14,7 @@ from typing import Any
 from uvlm_core.errors import RecipeError
 from uvlm_core.labels import findings as all_findings
 from uvlm_core.labels import labels as all_labels
+from uvlm_core.report.cues import LEVELS
 from uvlm_core.volumes.grid import GridSpec
 
 Triple = tuple[int, int, int]
@@ -147,7 +148,7 @@ class LanguageConfig:
 
     `rope` "rotation" or "reference" (the released code's tables, which are not a rotation); `vision_mask` "exact"
     (start, vision and end tokens see each other) or "reference" (that block shifted by one token).
-    `cues` says that prompts carry the findings' probabilities as words.
+    `cues` is the level of the words that steer the report (`uvlm_core.report.cues`): "none" leaves the decoder alone.
     """
 
     vocabulary: int
@@ -161,10 +162,11 @@ class LanguageConfig:
     vision_mask: str = "exact"
     vision_start_id: int = 0
     vision_end_id: int = 1
-    cues: bool = True
+    cues: str = "measurements"
 
     def __post_init__(self) -> None:
         _one_of("language.rope", self.rope, ("rotation", "reference"))
+        _one_of("language.cues", self.cues, LEVELS)
         _one_of("language.vision_mask", self.vision_mask, ("exact", "reference"))
         _require(self.width % (2 * self.n_heads) == 0,
                  f"language.width ({self.width}) must be a multiple of 2 x language.n_heads ({self.n_heads}), "
@@ -203,6 +205,9 @@ class ModelConfig:
                      f"injection.stages must lie in 0..{stages - 1}; found {self.injection.stages}.")
             _require(0 <= self.injection.source < stages,
                      f"injection.source must lie in 0..{stages - 1}; found {self.injection.source}.")
+            _require(self.injection.align == "zero_pad" or self.injection.source in self.injection.stages,
+                     f"injection.source ({self.injection.source}) must be one of injection.stages "
+                     f"{self.injection.stages}.")
         _require(self.language is None or self.injection is not None, "A language decoder needs an injection part.")
         if self.classifier is not None and self.classifier.head == "findings":
             _require(self.injection is not None, "The head 'findings' reads the injected stages: injection is missing.")
