@@ -90,7 +90,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, tables: tuple[Tensor, Tensor], mask: Tensor | None, cache: LayerCache | None,
                 want_weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """x (B, L, E) -> (B, L, E) and, if wanted, the weights (B, heads, L, keys) in float32."""
+        """x (B, L, E) -> (B, L, E) and, if wanted, the weights of the last query (B, heads, keys) in float32."""
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.n_heads, width // self.n_heads).permute(2, 0, 3, 1, 4)
         query, key, value = apply_rotary(qkv[0], tables), apply_rotary(qkv[1], tables), qkv[2]
@@ -98,8 +98,9 @@ class Attention(nn.Module):
             key, value = cache.append(key, value)
         weights = None
         if want_weights:
-            scores = (query.float() @ key.float().transpose(2, 3)) * query.shape[-1] ** -0.5
-            weights = (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1)
+            scores = (query[:, :, -1:].float() @ key.float().transpose(2, 3)) * query.shape[-1] ** -0.5
+            last = scores if mask is None else scores.masked_fill(~mask[:, :, -1:], -torch.inf)
+            weights = last[:, :, 0].softmax(-1)
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width)), weights
@@ -138,11 +139,16 @@ class DecoderLayer(nn.Module):
 
 @dataclass
 class DecoderState:
-    """Where a generation stands: caches, how many vision tokens precede the text, and the next position."""
+    """Where a generation of B samples stands.
+
+    `caches` one per layer; `n_vision` vision tokens (padding included) precede the text; `next_positions` (B, 1) of
+    the next token; `seen` (B, 1, 1, cached) False for padding, None if there is none.
+    """
 
     caches: list[LayerCache]
     n_vision: int
-    next_position: int
+    next_positions: Tensor
+    seen: Tensor | None
 
 
 class LanguageDecoder(nn.Module):
@@ -179,45 +185,62 @@ class LanguageDecoder(nn.Module):
             x, _ = layer(x, tables, mask, self.injected_at(index, vision))
         return self.logits(x if every_position else x[:, len(vision) + 2 :])
 
-    @torch.no_grad()
-    def prefill(self, vision: VisionTokens, prompt_ids: Tensor, capacity: int = 0) -> tuple[Tensor, DecoderState]:
-        """Fills the cache with one sample's vision tokens and prompt.
+    @torch.inference_mode()
+    def prefill(self, vision: VisionTokens, prompt_ids: Tensor, prompt_mask: Tensor | None = None,
+                capacity: int = 0, want_attention: bool = False) -> tuple[Tensor, Tensor | None, DecoderState]:
+        """Fills the cache with vision tokens and prompts.
 
         Args:
-            vision: tokens of one sample, without padding.
-            prompt_ids: (1, P).
+            vision: tokens of B samples.
+            prompt_ids: (B, P), right padded.
+            prompt_mask: (B, P), non-zero for real tokens.
             capacity: text tokens to make room for; more are taken when needed.
+            want_attention: also give the last prompt token's attention; prompts must then be of one length.
 
         Returns:
-            logits (1, V) of the first new token, and the state for `step`.
+            logits (B, V) of the first new token; attention (B, layers, N) or None; the state for `step`.
         """
         x = self.embed(vision, prompt_ids)
         length = x.shape[1]
+        place = positions(vision, prompt_ids.shape[1]).expand(len(x), -1)
+        tables, mask = self._tables(place), self._mask(vision, length, prompt_mask)
         caches = [self._empty_cache(x, length + capacity) for _ in self.layers]
-        tables = self._tables(positions(vision, prompt_ids.shape[1]))
-        mask = self._mask(vision, length, None)
+        rows = []
         for index, (layer, cache) in enumerate(zip(self.layers, caches, strict=True)):
-            x, _ = layer(x, tables, mask, self.injected_at(index, vision), cache)
-        return self.logits(x[:, -1]), DecoderState(caches, len(vision), length)
+            x, weights = layer(x, tables, mask, self.injected_at(index, vision), cache, want_attention)
+            rows.append(weights)
+        seen = self._seen(vision, length, prompt_mask)
+        last = torch.full((len(x),), length - 1, device=x.device)
+        if prompt_mask is not None:
+            last = len(vision) + 1 + prompt_mask.bool().sum(1)
+        sample = torch.arange(len(x), device=x.device)
+        state = DecoderState(caches, len(vision), place[sample, last, None] + 1,
+                             None if seen is None else seen[:, None, None])
+        return self.logits(x[sample, last]), _to_vision(rows, state), state
 
-    @torch.no_grad()
-    def step(self, state: DecoderState, token_id: int, want_attention: bool = False) -> tuple[Tensor, Tensor | None]:
-        """One more token.
+    @torch.inference_mode()
+    def step(self, state: DecoderState, token_ids: Tensor,
+             want_attention: bool = False) -> tuple[Tensor, Tensor | None]:
+        """One more token per sample.
+
+        Args:
+            state: of `prefill`; moves on by one token.
+            token_ids: (B,) the tokens chosen last.
+            want_attention: also give the attention of these tokens to the vision tokens.
 
         Returns:
-            logits (1, V) of the token after it, and, if wanted, the attention (layers, N) of this token to the
-            vision tokens, mean over heads.
+            logits (B, V) of the tokens after them; attention (B, layers, N), mean over heads, or None.
         """
-        ids = torch.tensor([[token_id]], device=self.token_embedding.weight.device)
-        x = self.token_embedding(ids)
-        tables = self._tables(torch.tensor([[state.next_position]], device=ids.device))
+        x = self.token_embedding(token_ids[:, None])
+        tables = self._tables(state.next_positions)
+        if state.seen is not None:
+            state.seen = functional.pad(state.seen, (0, 1), value=True)
         rows = []
         for layer, cache in zip(self.layers, state.caches, strict=True):
-            x, weights = layer(x, tables, None, None, cache, want_attention)
-            if weights is not None:
-                rows.append(weights[0, :, 0, 1 : 1 + state.n_vision].mean(0))
-        state.next_position += 1
-        return self.logits(x[:, -1]), torch.stack(rows) if rows else None
+            x, weights = layer(x, tables, state.seen, None, cache, want_attention)
+            rows.append(weights)
+        state.next_positions = state.next_positions + 1
+        return self.logits(x[:, -1]), _to_vision(rows, state)
 
     def embed(self, vision: VisionTokens, text_ids: Tensor) -> Tensor:
         """(B, N + 2 + T, E): start token, vision tokens, end token, text."""
@@ -244,20 +267,32 @@ class LanguageDecoder(nn.Module):
 
     def _mask(self, vision: VisionTokens, length: int, text_mask: Tensor | None) -> Tensor:
         allowed = attention_mask(length, len(vision), self.config.vision_mask, vision.main.device)[None, None]
+        seen = self._seen(vision, length, text_mask)
+        return allowed if seen is None else allowed & seen[:, None, None]
+
+    def _seen(self, vision: VisionTokens, length: int, text_mask: Tensor | None) -> Tensor | None:
+        """(B, length) False for padding tokens; None if there are none."""
         if vision.mask is None and text_mask is None:
-            return allowed
+            return None
         seen = torch.ones(vision.main.shape[0], length, dtype=torch.bool, device=vision.main.device)
         if vision.mask is not None:
             seen[:, 1 : 1 + len(vision)] = vision.mask
         if text_mask is not None:
             seen[:, len(vision) + 2 :] = text_mask.bool()
-        return allowed & seen[:, None, None]
+        return seen
 
     def _empty_cache(self, x: Tensor, capacity: int) -> LayerCache:
         heads = self.config.n_heads
         shape = (x.shape[0], heads, capacity, x.shape[2] // heads)
         dtype = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
         return LayerCache(x.new_empty(shape, dtype=dtype), x.new_empty(shape, dtype=dtype))
+
+
+def _to_vision(rows: list[Tensor | None], state: DecoderState) -> Tensor | None:
+    """Per-layer weights (B, heads, keys) -> (B, layers, N) on the vision tokens, mean over heads."""
+    if rows[0] is None:
+        return None
+    return torch.stack([row[:, :, 1 : 1 + state.n_vision].mean(1) for row in rows], 1)
 
 
 def positions(vision: VisionTokens, n_text: int) -> Tensor:

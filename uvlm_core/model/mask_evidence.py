@@ -10,6 +10,8 @@ from uvlm_core.model.config import ModelConfig
 
 N_EVIDENCE = 5  # log(1 + ml), highest probability, mean of the highest 64, heart / lung volume, heart / lung width
 HIGHEST = 64
+FLOOR = 0.01
+SLAB = 8  # slices
 
 
 def evidence_labels(config: ModelConfig) -> list[int | None]:
@@ -29,44 +31,54 @@ def mask_evidence(seg_logits: Tensor, config: ModelConfig) -> Tensor:
 
     Returns:
         (B, F, 5) float32: log(1 + volume in ml of the voxels above one half), highest probability, mean of the
-        64 highest; for Cardiomegaly also the ratios of heart to lung volume and to lung width. Findings without a
-        mask have zeros.
+        64 highest (those below 1 % count as 0); for Cardiomegaly also the ratios of heart to lung volume and to lung
+        width, at most 2. Findings without a mask have zeros.
     """
-    logits = seg_logits.float()
-    total = logits.logsumexp(1)  # (B, Z, Y, X)
-    voxel_ml = config.grid.spacing[0] * config.grid.spacing[1] * config.grid.spacing[2] / 1000
+    return torch.stack([_sample_evidence(logits, config) for logits in seg_logits])
+
+
+def _sample_evidence(logits: Tensor, config: ModelConfig) -> Tensor:
     channels = evidence_labels(config)
-    evidence = logits.new_zeros(len(logits), len(channels), N_EVIDENCE)
+    shown = sorted({channel for channel in channels if channel is not None})
+    heart, lungs = _heart_and_lungs(config)
+    highest: dict[int, list[Tensor]] = {channel: [] for channel in shown}
+    voxels = logits.new_zeros(logits.shape[0], dtype=torch.float32)
+    columns = logits.new_zeros(2, logits.shape[3], dtype=torch.float32)
+    for slab in logits.split(SLAB, 1):  # a slab's probabilities fit into the cache, the whole volume's do not
+        probability = slab.float().softmax(0)
+        filled = probability > 0.5
+        voxels += filled.flatten(1).sum(1)
+        columns[0] += filled[heart].sum((0, 1, 2))
+        columns[1] += (probability[lungs].sum(0) > 0.5).sum((0, 1))
+        for channel in shown:
+            values = probability[channel]
+            values = values[values > FLOOR]
+            highest[channel].append(values.topk(min(HIGHEST, len(values))).values)
+    voxel_ml = config.grid.spacing[0] * config.grid.spacing[1] * config.grid.spacing[2] / 1000
+    evidence = columns.new_zeros(len(channels), N_EVIDENCE)
     for row, channel in enumerate(channels):
-        if channel is None:
-            continue
-        probability = (logits[:, channel] - total).exp_().flatten(1)  # (B, V)
-        evidence[:, row, 0] = ((probability > 0.5).sum(1) * voxel_ml).log1p()
-        highest = probability.topk(min(HIGHEST, probability.shape[1]), 1).values
-        evidence[:, row, 1] = highest[:, 0]
-        evidence[:, row, 2] = highest.mean(1)
+        if channel is not None:
+            values = torch.cat(highest[channel]).sort(descending=True).values[:HIGHEST]
+            evidence[row, 0] = (voxels[channel] * voxel_ml).log1p()
+            evidence[row, 1] = values[0] if len(values) else 0
+            evidence[row, 2] = values.sum() / HIGHEST
     if "Cardiomegaly" in config.findings:
-        evidence[:, config.findings.index("Cardiomegaly"), 3:] = heart_to_lung(logits.argmax(1), config)
+        evidence[config.findings.index("Cardiomegaly"), 3:] = heart_to_lung(columns)
     return evidence
 
 
-def heart_to_lung(label_map: Tensor, config: ModelConfig) -> Tensor:
-    """(B, Z, Y, X) label map -> (B, 2): volume of heart / lungs and left-right width of heart / lungs, at most 2."""
-    heart = label_map == config.labels.index("heart") if "heart" in config.labels else torch.zeros_like(label_map).bool()
-    lungs = torch.zeros_like(heart)
-    for channel, name in enumerate(config.labels):
-        if name.startswith("lung_") and "lobe" in name:
-            lungs |= label_map == channel
-    volume = heart.flatten(1).sum(1) / lungs.flatten(1).sum(1).clamp_min(1)
-    width = _width(heart) / _width(lungs).clamp_min(1)
-    return torch.stack((volume, width), 1).clamp_max(2)
+def _heart_and_lungs(config: ModelConfig) -> tuple[list[int], list[int]]:
+    """Channels of the heart and of the lung lobes."""
+    heart = [channel for channel, name in enumerate(config.labels) if name == "heart"]
+    lungs = [channel for channel, name in enumerate(config.labels) if name.startswith("lung_") and "_lobe" in name]
+    return heart, lungs
 
 
-def _width(mask: Tensor) -> Tensor:
-    """(B,) number of columns between the outermost ones of each mask, single stray columns left out."""
-    counts = mask.sum((1, 2))  # (B, X)
-    filled = counts > 0.02 * counts.amax(1, keepdim=True)
-    place = torch.arange(filled.shape[1], device=mask.device)
-    last = torch.where(filled, place, -1).amax(1)
-    first = torch.where(filled, place, filled.shape[1]).amin(1)
-    return (last - first + 1).clamp_min(0)
+def heart_to_lung(columns: Tensor) -> Tensor:
+    """Voxels of heart and lungs per sagittal column, (2, X) -> (2,): volume ratio and left-right width ratio."""
+    volume = columns.sum(1)
+    filled = columns > 0.02 * columns.amax(1, keepdim=True)  # stray columns are left out
+    place = torch.arange(columns.shape[1], device=columns.device)
+    last, first = torch.where(filled, place, -1).amax(1), torch.where(filled, place, columns.shape[1]).amin(1)
+    width = (last - first + 1).clamp_min(0)
+    return torch.stack((volume[0] / volume[1].clamp_min(1), width[0] / width[1].clamp_min(1))).clamp_max(2)
