@@ -1,10 +1,9 @@
 """From the data sources of a recipe to cases on the model grid, stored once as plain .npy files.
 
-A source is one of
-* ``{"kind": "phantoms", "count", "first_seed", "weight", "held_out"}``: made by `uvlm_core.phantom`;
-* ``{"kind": "real", "name", "image", "labels", "names", "masks", "known", "insertions", "first_seed", "weight"}``: a scan
-  with a label map, paths below the data root; `insertions` copies carry synthetic findings in the real anatomy;
-* ``{"kind": "table", "path", "weight"}``: the cases.csv that `uvlm phantom` writes.
+A source has a `name`, a `weight` (its share of the batches), `held_out` and a `kind`:
+* "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`;
+* "real": a scan with a label map, files below the data root; see `training.real_scan`;
+* "real_with_findings": `count` copies of such a scan with synthetic findings put into the real anatomy.
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ import numpy as np
 
 from uvlm_core.errors import CaseError
 from uvlm_core.labels import findings, labels
-from uvlm_core.training.losses import REST
 from uvlm_core.training.real_scan import load_real
-from uvlm_core.volumes.grid import GridSpec, hu_on_grid, labels_to_grid, to_grid
+from uvlm_core.volumes.grid import GridSample, GridSpec, labels_to_grid, to_grid
 from uvlm_core.volumes.volume import Volume
 
 
@@ -94,21 +92,23 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
 
 def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callable]]:
     """(case name, source, function that returns the case) for every case of a source."""
-    from uvlm_core.phantom.generator import make_phantom
-
-    kind = source.get("kind")
+    kind, name = source.get("kind"), source.get("name")
+    if kind not in ("phantoms", "real", "real_with_findings") or not name:
+        raise CaseError(f"A data source needs a name and one of the kinds phantoms, real and real_with_findings; "
+                        f"found kind '{kind}', name '{name}'.")
     if kind == "phantoms":
+        from uvlm_core.phantom.generator import make_phantom
+
         seeds = range(source["first_seed"], source["first_seed"] + source["count"])
-        options = {name: source[name] for name in ("region",) if name in source}
-        return [(f"phantom_{seed}", source, lambda seed=seed: _from_phantom(make_phantom(seed, **options)))
+        options = {option: source[option] for option in ("region",) if option in source}
+        return [(f"{name}_{seed}", source, lambda seed=seed: _from_phantom(make_phantom(seed, **options)))
                 for seed in seeds]
+    if data_root is None:
+        raise CaseError(f"The source '{name}' needs real scans: give their folder with --data or UVLM_DATA.")
     if kind == "real":
-        if data_root is None:
-            raise CaseError(f"The source '{source['name']}' needs real scans: give their folder with --data or UVLM_DATA.")
-        count = source.get("insertions", 0)
-        names = [source["name"]] + [f"{source['name']}_{seed}" for seed in range(count)]
-        return [(name, source, lambda n=number: ("real", source, data_root, n)) for number, name in enumerate(names)]
-    raise CaseError(f"Unknown kind of data source '{kind}'; there are phantoms and real.")
+        return [(name, source, lambda: ("real", source, data_root, None))]
+    seeds = range(source["first_seed"], source["first_seed"] + source["count"])
+    return [(f"{name}_{seed}", source, lambda seed=seed: ("real", source, data_root, seed)) for seed in seeds]
 
 
 def _from_phantom(case):
@@ -146,20 +146,24 @@ def _grid_phantom(case, spec: GridSpec):
     sample = to_grid(case.volume, spec)
     target = labels_to_grid(case.labels, case.volume, sample)
     facts = {**_facts(case), "known": [label.name for label in labels()], "report": True}
-    return hu_on_grid(case.volume, sample), target, sample.ijk_to_ras, facts
+    return _stored_hu(sample), target, sample.ijk_to_ras, facts
 
 
-def _grid_real(source: dict, root: Path, number: int, spec: GridSpec):
-    """The scan itself (number 0), or with synthetic findings put into its anatomy on the model grid."""
-    from uvlm_core.phantom.insertion import insert_findings
+def _stored_hu(sample: GridSample) -> np.ndarray:
+    return np.clip(np.rint(sample.hu), -1024, 3071).astype(np.int16)
 
+
+def _grid_real(source: dict, root: Path, seed: int | None, spec: GridSpec):
+    """The scan itself, or (with a seed) with synthetic findings put into its anatomy on the model grid."""
     volume, target, known = load_real(json.dumps(source, sort_keys=True), root)
     sample = to_grid(volume, spec)
-    image, target = hu_on_grid(volume, sample), labels_to_grid(target, volume, sample)
+    image, target = _stored_hu(sample), labels_to_grid(target, volume, sample)
     facts = {"planted": [], "imaged": [], "known": known, "report": False,
              "present": {finding.name: float("nan") for finding in findings()}}
-    if number:
-        case = insert_findings(Volume(image, sample.ijk_to_ras), target, source.get("first_seed", 0) + number)
+    if seed is not None:
+        from uvlm_core.phantom.insertion import insert_findings
+
+        case = insert_findings(Volume(image, sample.ijk_to_ras), target, seed)
         image, target = case.volume.array, case.labels
         facts |= _facts(case)
     return image, target, sample.ijk_to_ras, facts
@@ -171,8 +175,5 @@ def _load(folder: Path, source: dict, siblings: int) -> GridCase:
     known[0] = len(facts["known"]) > 1  # where one organ alone is annotated, the rest is not background
     for label in labels():
         known[label.id] = label.name in facts["known"]
-    return GridCase(folder, source["kind"], source.get("weight", 1.0) / siblings, source.get("held_out", False), known,
+    return GridCase(folder, source["name"], source.get("weight", 1.0) / siblings, source.get("held_out", False), known,
                     facts["present"], facts["planted"], facts["imaged"], facts["report"], np.array(facts["ijk_to_ras"]))
-
-
-__all__ = ["REST", "GridCase", "prepare"]

@@ -75,7 +75,7 @@ def _existing(root: Path, name: str) -> Path:
 
 
 def _like(volume: Volume, path: Path) -> np.ndarray:
-    mask = read_volume(path, is_mask=True).array
+    mask = read_volume(path).array
     if mask.shape != volume.shape:
         raise CaseError(f"{path.name} has {mask.shape} voxels (z, y, x), its scan {volume.shape}; they must agree.")
     return mask.astype(np.uint8)

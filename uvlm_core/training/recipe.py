@@ -17,7 +17,7 @@ class StageRecipe:
     """One training stage.
 
     `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes
-    whole cases; `accumulate` batches make one optimizer step; `encoder_rate` multiplies `rate` for encoder and
+    whole cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one optimizer step; `encoder_rate` multiplies `rate` for encoder and
     segmenter; `segmentation_weight` keeps the segmentation loss in stage 2; `ema` is the decay of the averaged
     weights that validation and the bundle use; `patience` ends the stage after so many validations without a
     better score (0: never).
@@ -35,6 +35,7 @@ class StageRecipe:
     ema: float = 0.995
     precision: str = "auto"
     patch: tuple[int, int, int] | None = None
+    sources: tuple[str, ...] | None = None
     freeze_encoder: bool = False
     encoder_rate: float = 1.0
     segmentation_weight: float = 0.0
@@ -53,6 +54,8 @@ class StageRecipe:
         for name in ("steps", "batch", "accumulate", "checkpoint_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"'{name}' of the {self.kind} stage must be at least 1; found {getattr(self, name)}.")
+        if self.sources is not None:
+            object.__setattr__(self, "sources", tuple(self.sources))
         if self.patch is not None:
             object.__setattr__(self, "patch", tuple(int(size) for size in self.patch))
 

@@ -1,0 +1,115 @@
+"""Stage 2: the model learns what is there. With a trainable encoder the segmentation loss stays beside the BCE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uvlm_core.evaluation.findings import choose_thresholds, classification_metrics
+from uvlm_core.model.injection import collate_stage_tokens
+from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.losses import classification_loss, positive_weights, segmentation_loss
+from uvlm_core.training.loop import StageTask
+from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.sampling import Prefetched, pick_case
+from uvlm_core.training.segmentation import augmented_patch
+from uvlm_core.training.token_cache import CachedCase, cache_tokens, to_float
+from uvlm_core.volumes.grid import apply_hu_curve
+
+
+def label_matrix(cases: list[GridCase], names: tuple[str, ...]) -> Tensor:
+    """(cases, F) of 0, 1 and NaN where the source does not say."""
+    return torch.tensor([[case.present.get(name, float("nan")) for name in names] for case in cases])
+
+
+def classification_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], recipe: StageRecipe,
+                        seed: int, out: Path) -> StageTask:
+    """Loss and validation of stage 2, from cached tokens when the encoder is frozen."""
+    names = model.config.findings
+    labelled = [case for case in cases if any(value == value for value in case.present.values())]
+    checked = cache_tokens(model, held_out, out / "tokens") if recipe.freeze_encoder else None
+    weights = positive_weights(label_matrix(labelled, names))
+    if recipe.freeze_encoder:
+        for part in (model.encoder, model.segmenter):
+            part.requires_grad_(False)
+        loss = _cached_loss(cache_tokens(model, labelled, out / "tokens"), label_matrix(labelled, names), weights,
+                            recipe, seed)
+    else:
+        loss = _joint_loss(model, cases, weights, recipe, seed)
+
+    def validate(network: UVLM) -> dict[str, float]:
+        rows = checked or cache_tokens(network, held_out, out / "tokens")
+        return finding_figures(predict_cached(network, rows), label_matrix(held_out, names), names)
+
+    return StageTask(loss, validate)
+
+
+def _cached_loss(cached: list[CachedCase], labels: Tensor, weights: Tensor, recipe: StageRecipe, seed: int):
+    def loss(model: UVLM, step: int):
+        rng = np.random.default_rng((seed, 2, step))
+        chosen = rng.choice(len(cached), recipe.batch)
+        device = model.classifier.bias.device
+        tokens = to_float(collate_stage_tokens([cached[row].findings for row in chosen]), device)
+        evidence = None
+        if cached[0].evidence is not None:
+            evidence = torch.cat([cached[row].evidence for row in chosen]).to(device)
+        logits = model.classify_cached(tokens, evidence)
+        value = classification_loss(logits, labels[chosen].to(device), weights.to(device), recipe.label_smoothing)
+        return value, {}
+
+    return loss
+
+
+def _joint_loss(model: UVLM, cases: list[GridCase], weights: Tensor, recipe: StageRecipe, seed: int):
+    curve = model.config.grid.hu_curve
+
+    def make(step: int):
+        rng = np.random.default_rng((seed, 2, step))
+        case = pick_case(cases, rng)
+        image, target = augmented_patch(case, recipe, rng)
+        return apply_hu_curve(image, curve), target, case
+
+    batches = Prefetched(make)
+
+    def loss(network: UVLM, step: int):
+        image, target, case = batches(step)
+        device = network.classifier.bias.device
+        features = network.encode(torch.from_numpy(image)[None, None].to(device))
+        masks = network.segment(features)
+        labels = label_matrix([case], network.config.findings).to(device)
+        finding = classification_loss(network.classify(features, masks), labels, weights.to(device),
+                                      recipe.label_smoothing)
+        known = torch.from_numpy(case.known)[None].to(device)
+        region = segmentation_loss(masks, torch.from_numpy(target)[None].to(device), known)
+        parts = {"finding_loss": finding.item(), "segmentation_loss": region.item()}
+        return finding + recipe.segmentation_weight * region, parts
+
+    return loss
+
+
+@torch.no_grad()
+def predict_cached(model: UVLM, cached: list[CachedCase]) -> np.ndarray:
+    """(cases, F) probabilities from cached tokens."""
+    device = model.classifier.bias.device
+    rows = []
+    for case in cached:
+        evidence = None if case.evidence is None else case.evidence.to(device)
+        rows.append(model.classify_cached(to_float(case.findings, device), evidence).sigmoid()[0].cpu().numpy())
+    return np.stack(rows)
+
+
+def finding_figures(probabilities: np.ndarray, labels: Tensor, names: tuple[str, ...]) -> dict[str, float]:
+    """Macro F1 at 0.5 and at the best thresholds, over the findings that occur both present and absent."""
+    truth = labels.numpy()
+    used = [column for column in range(len(names)) if {0.0, 1.0} <= set(truth[:, column].tolist())]
+    if not used:
+        return {"score": 0.0}
+    thresholds = choose_thresholds(truth[:, used], probabilities[:, used])
+    half = classification_metrics(truth[:, used], probabilities[:, used], np.full(len(used), 0.5))
+    best = classification_metrics(truth[:, used], probabilities[:, used], thresholds)
+    return {"score": float(half["macro"]["f1"]), "macro_f1": float(half["macro"]["f1"]),
+            "macro_f1_best_threshold": float(best["macro"]["f1"])}

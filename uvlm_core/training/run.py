@@ -1,0 +1,135 @@
+"""One training run: data, stages in order, each starting from the weights of the one before, and the bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tqdm import tqdm
+
+from uvlm_core.errors import RecipeError
+from uvlm_core.model.config import ModelConfig, preset
+from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.loop import StageTask, fit
+from uvlm_core.training.prepare import GridCase, prepare
+from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+
+WEIGHTS = "model.safetensors"
+
+
+def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, start: Path | None = None,
+                  data: Path | None = None, device: str = "cpu", cancel: Callable[[], bool] = lambda: False) -> Path:
+    """Trains the stages of a recipe (or only number `stage`, from 1) into a run folder and returns the last weights.
+
+    What is finished is kept: the same command after a kill goes on where it stopped.
+
+    Args:
+        start: weights (.safetensors) for the first stage that is trained; default the stage before it.
+        data: folder of the real scans; default the environment variable UVLM_DATA.
+
+    Raises:
+        RecipeError: a recipe that cannot be run, or start weights that do not fit.
+    """
+    recipe, out = load_recipe(recipe_path), Path(out)
+    if stage is not None and not 1 <= stage <= len(recipe.stages):
+        raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
+    root = data or (Path(os.environ["UVLM_DATA"]) if os.environ.get("UVLM_DATA") else None)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_json(out / "recipe.json", recipe.to_dict())
+    _write_json(out / "environment.json", {"python": platform.python_version(), "torch": torch.__version__,
+                                           "machine": platform.machine(), "threads": torch.get_num_threads()})
+    weights = Path(start) if start else None
+    for number, part in enumerate(recipe.stages, 1):
+        folder = out / f"stage{number}-{part.kind}"
+        if stage in (None, number):
+            weights = _train_stage(recipe, part, number, folder, weights, root, device, cancel)
+        elif (folder / WEIGHTS).exists() and number < stage and start is None:
+            weights = folder / WEIGHTS
+    return weights
+
+
+def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, weights: Path | None,
+                 root: Path | None, device: str, cancel) -> Path:
+    done = folder / WEIGHTS
+    if done.exists():
+        return done
+    model = build_model(recipe, folder.parent).to(device)
+    if weights is not None:
+        load_weights(model, weights)
+    cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
+    task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
+    figures = fit(model, task, part, folder, recipe.seed + number, cancel)
+    _write_json(folder / "figures.json", figures)
+    save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, f"{done}.writing")
+    os.replace(f"{done}.writing", done)
+    return done
+
+
+def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None):
+    names = [source.get("name") for source in recipe.data]
+    unknown = sorted(set(part.sources or ()) - set(names))
+    if unknown:
+        raise RecipeError(f"The {part.kind} stage trains on {', '.join(unknown)}; the recipe's data are {', '.join(names)}.")
+    sources = [source for source in recipe.data
+               if part.sources is None or source.get("name") in part.sources]
+    with tqdm(desc="cases", unit="case") as bar:
+        def progress(done, total):
+            bar.total = total
+            bar.update(done - bar.n)
+
+        cases = prepare(sources, config.grid, out / "cases", root, progress)
+    return [case for case in cases if not case.held_out], [case for case in cases if case.held_out]
+
+
+def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: list[GridCase], seed: int,
+               out: Path) -> StageTask:
+    """What the stage minimises and how it is judged."""
+    if part.kind == "segmentation":
+        from uvlm_core.training.segmentation import segmentation_task
+
+        return segmentation_task(model, cases, held_out, part, seed)
+    if part.kind == "classification":
+        from uvlm_core.training.classification import classification_task
+
+        return classification_task(model, cases, held_out, part, seed, out)
+    from uvlm_core.training.reporting import report_task
+
+    return report_task(model, cases, held_out, part, seed, out)
+
+
+def build_model(recipe: Recipe, out: Path) -> UVLM:
+    """The recipe's model with its seeded first weights, for the tokenizer of the run."""
+    from uvlm_core.training.vocabulary import run_tokenizer
+
+    tokenizer = run_tokenizer(recipe, out)
+    config = preset(recipe.preset, tokenizer.size).to_dict()
+    for part, changes in recipe.model.items():
+        config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
+    config = ModelConfig.from_dict(config).with_vocabulary(tokenizer.size, tokenizer.vision_start, tokenizer.vision_end)
+    torch.manual_seed(recipe.seed)
+    return UVLM(config)
+
+
+def load_weights(model: UVLM, path: Path) -> None:
+    """Loads weights of an earlier stage. Raises RecipeError that names what is missing, unknown or of another shape."""
+    tensors, own = load_file(path), model.state_dict()
+    wrong = [f"{name} is missing" for name in own if name not in tensors]
+    wrong += [f"{name} is unknown" for name in tensors if name not in own]
+    wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()
+              if name in tensors and tensors[name].shape != value.shape]
+    if wrong:
+        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise RecipeError(f"{path} does not fit this model: {'; '.join(wrong[:5])}{more}. "
+                          "Start from weights of the same preset and labels.")
+    model.load_state_dict(tensors)
+
+
+def _write_json(path: Path, values: dict) -> None:
+    beside = path.with_name(path.name + ".writing")
+    beside.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,88 @@
+"""What a frozen encoder says about every case, computed once: tokens for the two later heads, and mask evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from uvlm_core.model.injection import StageTokens
+from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.prepare import GridCase
+from uvlm_core.volumes.grid import apply_hu_curve
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """Encoder output of one case: tokens of the language decoder and of the classifier, evidence (1, F, K)."""
+
+    vision: StageTokens
+    findings: StageTokens
+    evidence: Tensor | None
+
+
+def weights_key(model: UVLM) -> str:
+    """Short hash of encoder and segmenter: a cache made with other weights is never read."""
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        if name.startswith(("encoder.", "segmenter.")):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
+                 progress: Callable[[int, int], None] = lambda done, total: None) -> list[CachedCase]:
+    """The cached case of every case, made where it is not there yet; one safetensors file each."""
+    folder = out / weights_key(model)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number, case in enumerate(cases):
+        path = folder / f"{case.name}.safetensors"
+        if not path.exists():
+            beside = path.with_suffix(".writing")
+            save_file(_encode(model, case), beside)
+            os.replace(beside, path)
+        rows.append(_load(path))
+        progress(number + 1, len(cases))
+    return rows
+
+
+@torch.no_grad()
+def _encode(model: UVLM, case: GridCase) -> dict[str, Tensor]:
+    model.eval()
+    device = next(model.parameters()).device
+    image = apply_hu_curve(np.asarray(case.image, np.float32), model.config.grid.hu_curve)
+    with torch.autocast(device.type, torch.bfloat16):
+        features = model.encode(torch.from_numpy(image)[None, None].to(device))
+        masks = model.segment(features)
+        vision = model.vision_tokens_to_cache(features)
+        finding = model.classifier.pool(features)
+    tensors = {f"vision/{index}": row.half() for index, row in enumerate(vision.stages)}
+    tensors |= {f"findings/{index}": row.half() for index, row in enumerate(finding.stages)}
+    tensors |= {"vision_grids": vision.grids, "findings_grids": finding.grids}
+    if model.classifier.config.mask_evidence:
+        tensors["evidence"] = model.classifier.evidence(masks)
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _load(path: Path) -> CachedCase:
+    tensors = load_file(path)
+
+    def tokens(kind: str) -> StageTokens:
+        count = sum(name.startswith(f"{kind}/") for name in tensors)
+        return StageTokens([tensors[f"{kind}/{index}"] for index in range(count)], tensors[f"{kind}_grids"])
+
+    return CachedCase(tokens("vision"), tokens("findings"), tensors.get("evidence"))
+
+
+def to_float(tokens: StageTokens, device: torch.device) -> StageTokens:
+    """The same tokens in float32 on `device`."""
+    return StageTokens([row.float().to(device) for row in tokens.stages], tokens.grids.to(device))
