@@ -93,7 +93,8 @@ class Injection(nn.Module):
         if not config.multi_layer:  # the released code never pools the only stage it uses
             return flatten_grid(feature)
         if config.pool == "patch_embed":
-            return flatten_grid(patch_embed(feature, self.patch_embeds[index]))
+            kept = config.patch_kernels[index] is None
+            return flatten_grid(feature if kept else patch_embed(feature, self.patch_embeds[index]))
         size = config.pool_sizes[index]
         return flatten_grid(feature if size is None else functional.adaptive_avg_pool3d(feature, size))
 
