@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional
 
 from uvlm_core.labels import IGNORE, labels
-from uvlm_core.phantom.sides import swap_sides
 
 
 def mirror_table() -> np.ndarray:
@@ -32,6 +31,8 @@ def mirror(image: np.ndarray, target: np.ndarray, report: str) -> tuple[np.ndarr
     Args:
         image, target: (Z, Y, X), x runs from the patient's right to left.
     """
+    from uvlm_core.phantom.sides import swap_sides
+
     return image[..., ::-1].copy(), mirror_table()[target[..., ::-1]], swap_sides(report)
 
 

@@ -14,12 +14,14 @@ from tqdm import tqdm
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.model.config import ModelConfig, preset
+from uvlm_core.model.tokenizer import VISION_END, VISION_START
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
 
 WEIGHTS = "model.safetensors"
+
 
 
 def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, start: Path | None = None,
@@ -58,7 +60,7 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
     done = folder / WEIGHTS
     if done.exists():
         return done
-    model = build_model(recipe, folder.parent).to(device)
+    model = build_model(recipe).to(device)
     if weights is not None:
         load_weights(model, weights)
     cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
@@ -102,15 +104,12 @@ def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: 
     return report_task(model, cases, held_out, part, seed, out)
 
 
-def build_model(recipe: Recipe, out: Path) -> UVLM:
-    """The recipe's model with its seeded first weights, for the tokenizer of the run."""
-    from uvlm_core.training.vocabulary import run_tokenizer
-
-    tokenizer = run_tokenizer(recipe, out)
-    config = preset(recipe.preset, tokenizer.size).to_dict()
+def build_model(recipe: Recipe) -> UVLM:
+    """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries."""
+    config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
     for part, changes in recipe.model.items():
         config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
-    config = ModelConfig.from_dict(config).with_vocabulary(tokenizer.size, tokenizer.vision_start, tokenizer.vision_end)
+    config = ModelConfig.from_dict(config).with_vocabulary(recipe.tokenizer_size, VISION_START, VISION_END)
     torch.manual_seed(recipe.seed)
     return UVLM(config)
 

@@ -1,0 +1,97 @@
+"""Stage 3: the decoder learns to write the report from the injected features of a (by default frozen) encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from uvlm_core.model.injection import VisionTokens, collate_stage_tokens
+from uvlm_core.model.tokenizer import ANSWER, END, PAD, PROMPT, Tokenizer
+from uvlm_core.model.uvlm import UVLM
+from uvlm_core.report.cues import write_cues
+from uvlm_core.training.cue_facts import cues_of_planted
+from uvlm_core.training.losses import answer_loss
+from uvlm_core.training.loop import StageTask
+from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.segmentation import augmented_patch
+from uvlm_core.training.token_cache import CachedCase, cache_tokens, to_float
+from uvlm_core.training.vocabulary import run_tokenizer
+from uvlm_core.volumes.grid import apply_hu_curve
+
+
+def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], recipe: StageRecipe, seed: int,
+                out: Path) -> StageTask:
+    """Loss and validation of stage 3; with a frozen encoder the vision tokens of every case are made only once."""
+    tokenizer = run_tokenizer(cases, model.config.language.vocabulary, out)
+    written = [case for case in cases if case.has_report]
+    checked = [case for case in held_out if case.has_report]
+    for part in (model.segmenter, model.classifier):
+        part.requires_grad_(False)
+    cached = None
+    if recipe.freeze_encoder:
+        model.encoder.requires_grad_(False)
+        cached = cache_tokens(model, written, out / "tokens")
+    level = model.config.language.cues
+
+    def loss(network: UVLM, step: int):
+        rng = np.random.default_rng((seed, 3, step))
+        chosen = rng.choice(len(written), recipe.batch)
+        rows = [written[number] for number in chosen]
+        texts = [encode_pair(tokenizer, row, level, recipe, rng) for row in rows]
+        if cached is None:
+            vision = _vision_from_images(network, rows, recipe, rng)
+        else:
+            vision = _vision_from_cache(network, [cached[number] for number in chosen])
+        return _text_loss(network, vision, texts, recipe.label_smoothing), {}
+
+    def validate(network: UVLM) -> dict[str, float]:
+        rows = cache_tokens(network, checked, out / "tokens")
+        losses = []
+        for number, case in enumerate(checked):
+            pair = encode_pair(tokenizer, case, level, recipe, np.random.default_rng((number, 4)), dropout=False)
+            losses.append(_text_loss(network, _vision_from_cache(network, [rows[number]]), [pair], 0.0).item())
+        return {"score": -float(np.mean(losses)), "answer_loss": float(np.mean(losses))} if losses else {}
+
+    return StageTask(loss, validate)
+
+
+def encode_pair(tokenizer: Tokenizer, case: GridCase, level: str, recipe: StageRecipe, rng: np.random.Generator,
+                dropout: bool = True) -> tuple[list[int], int]:
+    """(ids, where the answer begins) of <prompt> cues <answer> report <end>; now and then without any cue."""
+    prompt = write_cues(cues_of_planted(case.planted, rng), case.imaged, level)
+    if dropout and rng.random() < recipe.cue_dropout:
+        prompt = ""
+    report = case.report(int(rng.integers(recipe.wordings)))
+    head = [PROMPT, *tokenizer.encode(prompt), ANSWER]
+    return [*head, *tokenizer.encode(report), END], len(head)
+
+
+def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], int]], smoothing: float) -> Tensor:
+    device = vision.main.device
+    length = max(len(ids) for ids, _ in pairs)
+    text = torch.full((len(pairs), length), PAD, device=device)
+    real = torch.zeros((len(pairs), length), dtype=torch.bool, device=device)
+    answer = torch.zeros_like(real)
+    for row, (ids, begin) in enumerate(pairs):
+        text[row, : len(ids)] = torch.tensor(ids, device=device)
+        real[row, : len(ids)] = True
+        answer[row, begin : len(ids)] = True
+    return answer_loss(model.language(vision, text, real), text, answer, smoothing)
+
+
+def _vision_from_cache(model: UVLM, rows: list[CachedCase]) -> VisionTokens:
+    device = next(model.language.parameters()).device
+    return model.vision_from_cached(to_float(collate_stage_tokens([row.vision for row in rows]), device))
+
+
+def _vision_from_images(model: UVLM, cases: list[GridCase], recipe: StageRecipe, rng: np.random.Generator):
+    tokens = []
+    for case in cases:
+        image, _ = augmented_patch(case, recipe, rng)
+        image = torch.from_numpy(apply_hu_curve(image, model.config.grid.hu_curve))[None, None]
+        tokens.append(model.vision_tokens_to_cache(model.encode(image.to(next(model.parameters()).device))))
+    return model.vision_from_cached(collate_stage_tokens(tokens))
