@@ -1,0 +1,99 @@
+"""Which organs and report regions a scan shows: what is outside the field of view is "not imaged", never "normal"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from uvlm_core.labels import finding_named, label_named, regions
+
+IMAGED, PARTLY, ABSENT = "imaged", "partly imaged", "not imaged"
+
+# Small adult volumes in ml: a whole organ below these is rare, and a mask far below is a stray, not an organ.
+LEAST_ML = {
+    "lungs": 1500.0, "trachea": 15.0, "heart": 300.0, "aorta": 40.0, "esophagus": 10.0, "liver": 800.0, "spleen": 60.0,
+    "stomach": 50.0, "kidney_left": 70.0, "kidney_right": 70.0, "pancreas": 30.0, "bowel": 200.0, "spine": 100.0,
+    "ribs": 60.0,
+}
+STRAY = 0.06  # of the least volume: less than that shows no organ
+LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
+         "lung_lower_lobe_right")
+LUNG_FILLING = ("lung_nodule", "consolidation", "lung_opacity", "atelectasis", "emphysema")  # masks that replace lung
+
+# Organs by which a region is seen, the leading one first: the region is as well imaged as the best of the leaders.
+REGION_ORGANS = {
+    "lungs": ("lungs",), "airways": ("trachea", "lungs"), "pleura": ("lungs",), "heart": ("heart",),
+    "mediastinum": ("heart", "trachea"), "abdomen": ("liver", "spleen", "kidney_left", "kidney_right", "pancreas"),
+    "bones": ("spine", "ribs"),
+}
+FINDING_ORGANS = {
+    "Hiatal hernia": ("esophagus", "stomach"), "Arterial wall calcification": ("aorta", "heart"),
+    "Liver lesion": ("liver",), "Kidney lesion": ("kidney_left", "kidney_right"), "Pancreas lesion": ("pancreas",),
+}
+
+
+@dataclass(frozen=True)
+class FieldOfView:
+    """`organs`, `regions`: name -> "imaged", "partly imaged" or "not imaged"."""
+
+    organs: dict[str, str]
+    regions: dict[str, str]
+
+    def of_finding(self, name: str) -> str:
+        """How well the place of a finding is imaged."""
+        organs = FINDING_ORGANS.get(name)
+        if organs is None:
+            return self.regions[finding_named(name).region]
+        return _best(self.organs[organ] for organ in organs)
+
+    @property
+    def shown(self) -> list[str]:
+        """Names of the regions that are imaged, at least partly, in report order."""
+        return [name for name in regions() if self.regions[name] != ABSENT]
+
+
+def field_of_view(labels: np.ndarray, voxel_ml: float, inside: np.ndarray) -> FieldOfView:
+    """What a label map shows.
+
+    Args:
+        labels: (Z, Y, X) uint8 on the model grid, z to superior.
+        voxel_ml: of one grid voxel.
+        inside: (Z, Y, X) True where the scan was imaged.
+    """
+    border = _border(inside)
+    counts = np.bincount(labels.ravel(), minlength=256) * voxel_ml
+    at_border = np.bincount(labels[border], minlength=256)
+    organs = {}
+    for name, least in LEAST_ML.items():
+        ids = [label_named(part).id for part in (*LOBES, *LUNG_FILLING)] if name == "lungs" else [label_named(name).id]
+        organs[name] = _coverage(sum(counts[ids]), sum(at_border[ids]) > 0, least)
+    seen = {name: _best(organs[organ] for organ in parts) for name, parts in REGION_ORGANS.items()}
+    if seen["abdomen"] == IMAGED and organs["liver"] != IMAGED:
+        seen["abdomen"] = PARTLY  # a kidney alone is not the upper abdomen
+    seen["devices"] = IMAGED if len(labels) else ABSENT
+    return FieldOfView(organs, {name: seen[name] for name in regions()})
+
+
+def _coverage(volume_ml: float, cut: bool, least_ml: float) -> str:
+    if volume_ml < STRAY * least_ml:
+        return ABSENT
+    return PARTLY if cut and volume_ml < least_ml else IMAGED
+
+
+def _best(states) -> str:
+    states = list(states)
+    return next(state for state in (IMAGED, PARTLY, ABSENT) if state in states)
+
+
+def _border(inside: np.ndarray) -> np.ndarray:
+    """(Z, Y, X) bool, imaged voxels next to ones that were not, or to the end of the grid along z."""
+    padded = np.pad(inside, 1)
+    padded[:, 0], padded[:, -1], padded[:, :, 0], padded[:, :, -1] = (  # in the plane the grid's end is air, not a cut
+        padded[:, 1], padded[:, -2], padded[:, :, 1], padded[:, :, -2])
+    padded[0], padded[-1] = False, False
+    core = padded[1:-1, 1:-1, 1:-1].copy()
+    for axis in range(3):
+        for shift in (-1, 1):
+            core &= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
+    return inside & ~core
