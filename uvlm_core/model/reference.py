@@ -16,8 +16,15 @@ import torch
 from torch import Tensor
 
 from uvlm_core.errors import BundleError, RecipeError
-from uvlm_core.model.config import (ClassifierConfig, EncoderConfig, HeadConfig, InjectionConfig, LanguageConfig,
-                                    ModelConfig, SegmenterConfig)
+from uvlm_core.model.config import (
+    ClassifierConfig,
+    EncoderConfig,
+    HeadConfig,
+    InjectionConfig,
+    LanguageConfig,
+    ModelConfig,
+    SegmenterConfig,
+)
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.volumes.grid import GridSpec
 
@@ -246,7 +253,7 @@ def load_reference_state(model: UVLM, state: Mapping[str, Tensor]) -> None:
     found: dict[str, Tensor] = {}
     problems = []
     for key, tensor in state.items():
-        plain = re.sub(r"(^|\.)(module|_orig_mod)\.", r"\1", key)
+        plain = ".".join(word for word in key.split(".") if word not in ("module", "_orig_mod"))
         name = aliases.get(plain, plain)
         if name not in names:
             problems.append(f"unknown {key}")

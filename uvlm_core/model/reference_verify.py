@@ -21,8 +21,14 @@ from torch.nn import functional
 from uvlm_core.errors import BundleError
 from uvlm_core.model.config import InjectionConfig
 from uvlm_core.model.injection import VisionTokens
-from uvlm_core.model.reference import (load_reference_state, reference_aliases, reference_config, reference_names,
-                                       rope_length)
+from uvlm_core.model.reference import (
+    load_reference_state,
+    reference_aliases,
+    reference_config,
+    reference_names,
+    rope_length,
+)
+from uvlm_core.model.reference_tokenizer import load_reference_tokenizer
 from uvlm_core.model.uvlm import UVLM
 
 FEATURE, LOGIT, LOSS, GRADIENT, NOISE = 1e-4, 2e-3, 1e-4, 1e-3, 1e-5
@@ -104,6 +110,8 @@ class _Verification:
         load_reference_state(self.model, weights)
         self.same("state: names of tensors", set(reference_names(self.model)) ^ set(weights))
         self.same("state: aliases", set(reference_aliases(self.model).items()) ^ set(self.aliases.items()))
+        if (folder / str(self.config.get("tokenizer"))).is_dir() and "texts" in extra:
+            self.tokenizer(folder / self.config["tokenizer"])
         counts = {"n_unique_tensors": len(weights), "state_dict_keys": len(weights) + len(self.aliases),
                   "n_params": sum(parameter.numel() for parameter in self.model.parameters())}
         self.numbers({name: value for name, value in counts.items() if name in self.config}, self.config)
@@ -144,6 +152,21 @@ class _Verification:
         for name, value in found.items():
             if name in expected:
                 self.same(name, int(value != expected[name]))
+
+    def tokenizer(self, folder: Path) -> None:
+        """Special tokens, and text to ids and back, where the fixture's tokenizer is at hand."""
+        tokenizer, specials = load_reference_tokenizer(folder)
+        self.numbers({**specials, "vocab_size": tokenizer.get_vocab_size(with_added_tokens=True)}, self.extra)
+        masks = self.inputs["text_attention_mask"].bool()
+        wrong = sum(tokenizer.encode(text).ids != ids[mask].tolist()
+                    for text, ids, mask in zip(self.extra["texts"], self.inputs["text_ids"], masks, strict=True))
+        self.same("ids of texts", wrong)
+        if "prompt" in self.extra:
+            same = tokenizer.encode(self.extra["prompt"]).ids == self.inputs["prompt_ids"][0].tolist()
+            self.same("prompt_ids", int(not same))
+        if "greedy_text" in self.extra:
+            text = tokenizer.decode(self.outputs["greedy_ids"].tolist(), skip_special_tokens=False)
+            self.same("greedy_text", int(text != self.extra["greedy_text"]))
 
     def features(self, features: list[Tensor]) -> None:
         if "enc_last" in self.outputs:

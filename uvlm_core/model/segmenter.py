@@ -43,9 +43,9 @@ class Segmenter(nn.Module):
         """
         x = features[-1]
         outputs = []
-        for index, (upsample, level, classify) in enumerate(zip(self.upsample, self.levels, self.classify, strict=True)):
+        for index, (upsample, level) in enumerate(zip(self.upsample, self.levels, strict=True)):
             up, skip = upsample(x), features[-2 - index]
             x = level(torch.cat((up, skip), 1) if self.fusion == "concat" else up + skip)
             if deep_supervision or index == len(self.levels) - 1:
-                outputs.append(classify(x))
+                outputs.append(self.classify[index](x))
         return outputs[::-1] if deep_supervision else outputs[0]
