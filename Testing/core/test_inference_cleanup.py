@@ -1,0 +1,116 @@
+"""Masks come out clean, and what was not imaged is said to be so."""
+
+from __future__ import annotations
+
+import numpy as np
+from uvlm_core.inference.cleanup import clean_scores
+from uvlm_core.inference.field_of_view import ABSENT, IMAGED, PARTLY, field_of_view
+from uvlm_core.labels import label_named, labels
+
+NAMES = ("background", *(label.name for label in labels()))
+SPACING = (3.0, 3.0, 3.0)
+SHAPE = (40, 48, 48)
+
+
+def scores_of(*boxes, second: dict | None = None) -> np.ndarray:
+    """Scores where each (label, slices) box wins with 0.9; `second` gives 0.3 to another label everywhere."""
+    scores = np.zeros((len(NAMES), *SHAPE), np.float16)
+    scores[0] = 0.5
+    for name in second or {}:
+        scores[NAMES.index(name)] = 0.3
+    for name, place in boxes:
+        scores[(slice(None), *place)] *= 0.1
+        scores[(NAMES.index(name), *place)] = 0.9
+    return scores
+
+
+def box(z, y, x, size):
+    return slice(z, z + size), slice(y, y + size), slice(x, x + size)
+
+
+def count(winner, name) -> int:
+    return int((winner == NAMES.index(name)).sum())
+
+
+def test_only_the_largest_liver_stays():
+    scores = scores_of(("liver", box(5, 5, 5, 12)), ("liver", box(30, 30, 30, 5)))
+    winner = clean_scores(scores, NAMES, SPACING)
+    assert count(winner, "liver") == 12**3
+    assert (winner == scores.argmax(0)).all(), "scores and label map must tell the same"
+
+
+def test_an_organ_that_may_have_parts_keeps_them():
+    scores = scores_of(("ribs", box(5, 5, 5, 8)), ("ribs", box(30, 30, 30, 6)), ("aorta", box(20, 5, 5, 8)),
+                       ("aorta", box(20, 25, 25, 7)))
+    winner = clean_scores(scores, NAMES, SPACING)
+    assert count(winner, "ribs") == 8**3 + 6**3
+    assert count(winner, "aorta") == 8**3 + 7**3
+
+
+def test_what_stood_second_takes_the_place_of_a_stray():
+    scores = scores_of(("spleen", box(5, 5, 5, 12)), ("liver", box(20, 20, 20, 14)), ("spleen", box(25, 25, 25, 4)))
+    inner = (NAMES.index("liver"), *box(25, 25, 25, 4))
+    scores[inner] = 0.4
+    winner = clean_scores(scores, NAMES, SPACING)
+    assert count(winner, "spleen") == 12**3
+    assert count(winner, "liver") == 14**3
+
+
+def test_specks_unsure_and_stray_lesions_go_and_real_ones_stay():
+    liver = ("liver", box(5, 5, 5, 20))
+    scores = scores_of(liver, ("liver_lesion", box(8, 8, 8, 1)), ("liver_lesion", box(12, 12, 12, 4)),
+                       ("liver_lesion", box(33, 40, 40, 4)), ("liver_lesion", box(8, 18, 18, 4)))
+    scores[(NAMES.index("liver_lesion"), *box(8, 18, 18, 4))] = 0.4
+    winner = clean_scores(scores, NAMES, SPACING)
+    assert count(winner, "liver_lesion") == 4**3, "only the sure one inside the liver"
+    assert winner[8, 8, 8] == NAMES.index("liver")
+    assert winner[35, 42, 42] == 0
+
+
+def test_a_nodule_at_the_pleura_stays_and_one_in_the_abdomen_goes():
+    scores = scores_of(("lung_lower_lobe_left", box(20, 10, 10, 15)), ("lung_nodule", box(25, 25, 12, 2)),
+                       ("lung_nodule", box(3, 3, 40, 2)))
+    winner = clean_scores(scores, NAMES, SPACING)
+    assert count(winner, "lung_nodule") == 8
+
+
+def test_nothing_is_changed_where_all_is_clean():
+    scores = scores_of(("liver", box(5, 5, 5, 12)), ("liver_lesion", box(8, 8, 8, 4)))
+    before = scores.copy()
+    clean_scores(scores, NAMES, SPACING)
+    assert (scores == before).all()
+
+
+def labelled(shape=(100, 100, 100), **organs) -> np.ndarray:
+    out = np.zeros(shape, np.uint8)
+    for name, place in organs.items():
+        out[place] = label_named(name).id
+    return out
+
+
+def test_chest_without_abdomen_is_told_apart():
+    """3 mm voxels: lungs 1.7 l, heart 0.5 l, liver dome of 0.2 l cut by the lower end."""
+    maps = labelled(lung_upper_lobe_left=np.s_[40:80, 20:60, 10:30], lung_upper_lobe_right=np.s_[40:80, 20:60, 60:80],
+                    heart=np.s_[40:65, 30:60, 32:58], liver=np.s_[0:8, 20:50, 50:80])
+    view = field_of_view(maps, 0.027, np.ones(maps.shape, bool))
+    assert view.regions["lungs"] == view.regions["pleura"] == view.regions["heart"] == IMAGED
+    assert view.regions["abdomen"] == PARTLY
+    assert view.of_finding("Liver lesion") == PARTLY
+    assert view.of_finding("Kidney lesion") == view.of_finding("Pancreas lesion") == ABSENT
+    assert view.of_finding("Lung nodule") == IMAGED
+
+
+def test_abdomen_without_chest_is_told_apart():
+    maps = labelled(liver=np.s_[40:80, 20:60, 50:80], spleen=np.s_[50:70, 40:60, 10:20],
+                    kidney_left=np.s_[20:40, 40:55, 20:32], lung_lower_lobe_right=np.s_[99:100, 30:50, 50:70])
+    view = field_of_view(maps, 0.027, np.ones(maps.shape, bool))
+    assert view.regions["lungs"] == view.regions["heart"] == ABSENT
+    assert view.regions["abdomen"] == IMAGED
+    assert view.of_finding("Lung nodule") == view.of_finding("Cardiomegaly") == ABSENT
+    assert "lungs" not in view.shown and "abdomen" in view.shown
+
+
+def test_a_small_organ_in_full_view_is_imaged():
+    maps = labelled(spleen=np.s_[50:60, 40:50, 10:20], liver=np.s_[40:70, 20:60, 50:80])
+    view = field_of_view(maps, 0.027, np.ones(maps.shape, bool))
+    assert view.organs["spleen"] == IMAGED
