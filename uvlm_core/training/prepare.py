@@ -1,7 +1,7 @@
 """From the data sources of a recipe to cases on the model grid, stored once as plain .npy files.
 
 A source has a `name`, a `weight` (its share of the batches), `held_out` and a `kind`:
-* "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`;
+* "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`; `findings` false leaves the bare anatomy;
 * "real": a scan with a label map, files below the data root; see `training.real_scan`;
 * "real_with_findings": `count` copies of such a scan with synthetic findings put into the real anatomy.
 """
@@ -100,7 +100,7 @@ def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callabl
         from uvlm_core.phantom.generator import make_phantom
 
         seeds = range(source["first_seed"], source["first_seed"] + source["count"])
-        options = {option: source[option] for option in ("region",) if option in source}
+        options = {option: source[option] for option in ("region", "findings") if option in source}
         return [(f"{name}_{seed}", source, lambda seed=seed: _from_phantom(make_phantom(seed, **options)))
                 for seed in seeds]
     if data_root is None:

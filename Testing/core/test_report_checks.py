@@ -1,0 +1,93 @@
+"""Links and checks: what a click finds, and which contradictions are told."""
+
+from __future__ import annotations
+
+import pytest
+
+from uvlm_core.report.checks import check_report
+from uvlm_core.report.document import Report, parse_report
+from uvlm_core.report.links import link_report
+from uvlm_core.report.measurements import Segment
+
+BOX = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def lesion(name, number, side, place, size):
+    return Segment(f"{name}_{number}", name, 2.0, 30.0, (0.0, 0.0, 0.0), BOX, side, place, size, size * 0.8)
+
+
+def organ(name):
+    return Segment(name, name, 500.0, 40.0, (0.0, 0.0, 0.0), BOX)
+
+
+SEGMENTS = [organ("heart"), organ("liver"), lesion("lung_nodule", 1, "right", "right upper lobe", 22.0),
+            lesion("lung_nodule", 2, "left", "left lower lobe", 9.0)]
+ALL = ["lungs", "pleura", "heart", "mediastinum", "abdomen", "bones"]
+
+
+def row(name, probability, state=None):
+    present = probability >= 0.5
+    return {"name": name, "probability": probability, "threshold": 0.5, "present": present,
+            "state": state or ("present" if present else "absent")}
+
+
+ROWS = [row("Lung nodule", 0.9), row("Pleural effusion", 0.1), row("Cardiomegaly", 0.2), row("Consolidation", 0.1)]
+
+
+def flags_of(text, rows=ROWS, imaged=ALL, **options):
+    return check_report(parse_report(text), rows, SEGMENTS, imaged, **options)
+
+
+def test_sentences_link_to_the_lesion_they_mean():
+    report = parse_report("Lungs: A 21 mm nodule in the right upper lobe. Another 9 mm nodule in the left lower lobe. "
+                          "No consolidation.\nHeart and vessels: The heart is normal.\nImpression: Lung nodules.")
+    link_report(report, SEGMENTS)
+    assert [sentence.segments for sentence in report.sentences] == [
+        ["lung_nodule_1"], ["lung_nodule_2"], [], ["heart"], ["lung_nodule_1", "lung_nodule_2"]]
+    assert report.sentences[0].findings == ["Lung nodule"]
+    assert Report.from_dict(report.to_dict()) == report
+
+
+def test_a_consistent_report_has_no_flag():
+    assert flags_of("Lungs: A 21 mm nodule in the right upper lobe.\nPleura: No pleural effusion.") == []
+
+
+def test_wrong_side_is_flagged_and_repaired():
+    segments = [SEGMENTS[2]]
+    found = check_report(parse_report("Lungs: A 22 mm nodule in the left upper lobe."), ROWS, segments, ALL)
+    assert [flag.kind for flag in found] == ["side"]
+    assert found[0].suggestion == "A 22 mm nodule in the right upper lobe."
+
+
+def test_wrong_size_is_flagged_with_both_numbers():
+    found = flags_of("Lungs: A 40 mm nodule in the right upper lobe.")
+    assert [flag.kind for flag in found] == ["size"]
+    assert "40 mm" in found[0].message and "22 mm" in found[0].message
+    assert found[0].suggestion == "A 22 mm nodule in the right upper lobe."
+
+
+@pytest.mark.parametrize(("text", "kind"), [
+    ("Lungs: A nodule in the right upper lobe. Consolidation in the left lower lobe.", "presence"),
+    ("Lungs: No nodule.", "presence"),
+    ("Pleura: No pleural effusion.", "missing"),
+    ("Lungs: A 21 mm nodule in the right upper lobe, unchanged compared to the previous CT.", "prior"),
+])
+def test_presence_and_priors(text, kind):
+    assert kind in [flag.kind for flag in flags_of(text)]
+
+
+def test_a_given_prior_may_be_compared_with():
+    text = "Lungs: A 21 mm nodule in the right upper lobe, compared to the previous CT unchanged."
+    assert flags_of(text, has_prior=True) == []
+
+
+def test_what_is_not_imaged_is_not_normal():
+    text = "Lungs: A 21 mm nodule in the right upper lobe.\nUpper abdomen: The liver is normal."
+    found = flags_of(text, [*ROWS, row("Liver lesion", 0.0, "not imaged")], ["lungs", "pleura", "heart"])
+    assert {flag.kind for flag in found} == {"not_imaged"}
+
+
+def test_contradictions_within_the_report():
+    text = "Lungs: A 21 mm nodule in the right upper lobe.\nImpression: Nodule in the left upper lobe."
+    assert "internal" in [flag.kind for flag in flags_of(text)]
+    assert "internal" in [flag.kind for flag in flags_of("Lungs: Nodule.\nImpression: No nodule.")]

@@ -1,0 +1,162 @@
+"""Contradictions between text, masks and probabilities, each with its numbers and, where possible, a repaired sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from uvlm_core.labels import finding_named, regions
+from uvlm_core.report.document import IMPRESSION, OTHER, Report, Sentence
+from uvlm_core.report.labeler import Mention, label_sentence
+from uvlm_core.report.links import segments_of
+from uvlm_core.report.measurements import Segment
+
+PRIOR = re.compile(
+    r"\b(compar(ed|ison) (to|with)|(in comparison|as compared)|previous(ly)? (ct|exam\w*|scan|stud\w+|imag\w+)|prior "
+    r"(ct|exam\w*|scan|stud\w+)|unchanged|stable (since|compared|in size|appearance)|no (significant )?interval change|"
+    r"interval (increase|decrease|growth|development|change|resolution)|has (increased|decreased|grown)|"
+    r"(newly|new) (developed|appeared|since)|since the (last|previous|prior))\b", re.IGNORECASE)
+LARGEST_RATIO, LEAST_MM = 0.3, 3.0
+# diameters of these are read off the mask; a thickness of fluid or a ratio of the heart is another measure
+SIZED = ("diameter",)
+
+
+@dataclass(frozen=True)
+class Flag:
+    """`kind` is side, size, presence, missing, not_imaged, prior or internal; `sentence` None for the whole report.
+
+    `expected` is what masks or probabilities say, `found` what the text says; `suggestion` the repaired sentence, "" to
+    remove it, None where no repair is offered.
+    """
+
+    kind: str
+    message: str
+    sentence: str | None = None
+    finding: str | None = None
+    expected: str | None = None
+    found: str | None = None
+    suggestion: str | None = None
+
+    def to_dict(self) -> dict:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def check_report(report: Report, findings: Sequence[Mapping], segments: Sequence[Segment], imaged: Sequence[str],
+                 has_prior: bool = False) -> list[Flag]:
+    """All flags of a report, in reading order, then those of the report as a whole.
+
+    Args:
+        findings: rows with name, probability, threshold, present (None where not assessed) and state.
+        segments: the measured masks.
+        imaged: names of the regions in the field of view.
+        has_prior: an earlier scan was given to the reader.
+    """
+    rows = {row["name"]: row for row in findings}
+    flags: list[Flag] = []
+    said: dict[str, list[tuple[str, Mention]]] = {}
+    for section in report.sections:
+        for sentence in section.sentences:
+            for mention in label_sentence(sentence.text):
+                said.setdefault(mention.finding, []).append((sentence.id, mention))
+                flags += _mention_flags(sentence, mention, rows.get(mention.finding), segments)
+            if not has_prior and PRIOR.search(sentence.text):
+                flags.append(Flag("prior", "The sentence compares with an earlier scan, but none was given.", sentence.id,
+                                  found=PRIOR.search(sentence.text).group(), suggestion=""))
+            flags += _unseen(sentence, section.name, imaged)
+    return flags + _missing(rows, said) + _internal(said)
+
+
+def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None, segments: Sequence[Segment]) -> list[Flag]:
+    if row is None or row["state"] == "not assessed":
+        return []
+    if row["state"] == "not imaged":
+        return [Flag("not_imaged", f"{mention.finding} cannot be judged: its place is not in the field of view.",
+                     sentence.id, mention.finding, "not imaged", mention.state, "")]
+    own = [segment for segment in segments if segment.label == finding_named(mention.finding).label]
+    numbers = f"probability {row['probability']:.2f}, threshold {row['threshold']:.2f}"
+    if mention.state == "absent" and row["state"] == "present":
+        return [Flag("presence", f"The text says that there is no {mention.finding.lower()}, the image says there is "
+                     f"({numbers}).", sentence.id, mention.finding, "present", "absent")]
+    if mention.state == "present" and row["state"] == "absent":
+        mask = "" if mention.finding == "Cardiomegaly" else ", with a mask" if own else ", no mask"
+        return [Flag("presence", f"The text says {mention.finding.lower()}, the image does not ({numbers}{mask}).",
+                     sentence.id, mention.finding, "absent", "present", "")]
+    if mention.state == "absent" or mention.finding == "Cardiomegaly":
+        return []
+    return _side_flags(sentence, mention, own) + _size_flags(sentence, mention, segments)
+
+
+def _side_flags(sentence: Sentence, mention: Mention, own: list[Segment]) -> list[Flag]:
+    sides = {segment.side for segment in own if segment.side}
+    if mention.side not in ("left", "right") or not sides or mention.side in sides:
+        return []
+    actual = next(iter(sides))
+    places = {segment.place for segment in own if segment.place}
+    return [Flag("side", f"The text says {mention.side}, the mask of the {mention.finding.lower()} lies on the {actual}"
+                 f"{' (' + ', '.join(sorted(places)) + ')' if places else ''}.", sentence.id, mention.finding, actual,
+                 mention.side, _with_side(sentence.text, mention.side, actual))]
+
+
+def _with_side(text: str, old: str, new: str) -> str | None:
+    """The sentence with the side exchanged; None where it names a lobe that the other side does not have."""
+    if re.search(r"\b(middle lobe|lingula\w*)\b", text, re.IGNORECASE):
+        return None
+
+    def swap(match: re.Match) -> str:
+        return new.capitalize() if match.group()[0].isupper() else new
+
+    return re.sub(rf"\b{old}\b", swap, text, flags=re.IGNORECASE)
+
+
+def _size_flags(sentence: Sentence, mention: Mention, segments: Sequence[Segment]) -> list[Flag]:
+    if mention.size_mm is None or finding_named(mention.finding).measure not in SIZED:
+        return []
+    sized = [segment for segment in segments_of(mention, segments) if segment.longest_diameter_mm is not None]
+    if not sized:
+        return []
+    measured = sized[0].longest_diameter_mm
+    gap = abs(measured - mention.size_mm)
+    if gap <= LEAST_MM or gap <= LARGEST_RATIO * measured:
+        return []
+    fixed = re.sub(r"\d+(?:[.,]\d+)?(\s*[x×]\s*\d+(?:[.,]\d+)?)*\s*-?(mm|cm)\b", f"{round(measured)} mm", sentence.text, count=1)
+    return [Flag("size", f"The text says {mention.size_mm:g} mm, the mask measures {measured:.0f} mm.", sentence.id,
+                 mention.finding, f"{measured:.0f} mm", f"{mention.size_mm:g} mm", fixed)]
+
+
+def _unseen(sentence: Sentence, section: str, imaged: Sequence[str]) -> list[Flag]:
+    if section in (IMPRESSION, OTHER, "devices") or section in imaged:
+        return []
+    return [Flag("not_imaged", f"{regions()[section]} is described but not in the field of view.", sentence.id, None,
+                 "not imaged", "described", "")]
+
+
+def _missing(rows: Mapping[str, Mapping], said: Mapping) -> list[Flag]:
+    return [Flag("missing", f"{name} is present in the image (probability {row['probability']:.2f}, threshold "
+                 f"{row['threshold']:.2f}) but not mentioned.", None, name, "present", "not mentioned")
+            for name, row in rows.items() if row["state"] == "present" and name not in said]
+
+
+def _internal(said: Mapping[str, list[tuple[str, Mention]]]) -> list[Flag]:
+    """Sentences of one report that contradict each other, in presence or in side."""
+    flags = []
+    for name, entries in said.items():
+        present = [(where, mention) for where, mention in entries if mention.state == "present"]
+        absent = [where for where, mention in entries if mention.state == "absent"]
+        if present and absent and not any(mention.side or mention.place for _, mention in present):
+            flags.append(Flag("internal", f"The report says both that there is {name.lower()} and that there is none.",
+                              absent[0], name, "present", "absent"))
+        sides = {mention.side for _, mention in present} & {"left", "right"}
+        places = {mention.side for _, mention in present}
+        if len(sides) == 2 and "bilateral" not in places and len(present) == 2 and _same_size(present):
+            flags.append(Flag("internal", f"{name} is on the {present[0][1].side} in one sentence and on the "
+                              f"{present[1][1].side} in another.", present[1][0], name, present[0][1].side,
+                              present[1][1].side))
+    return flags
+
+
+def _same_size(entries) -> bool:
+    """Two mentions that may be one lesion: no sizes, or nearly the same."""
+    first, second = (mention.size_mm for _, mention in entries)
+    return first is None or second is None or abs(first - second) <= LEAST_MM
