@@ -43,18 +43,20 @@ class Segment:
         return asdict(self)
 
 
-def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.ndarray) -> list[Segment]:
+def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.ndarray,
+                     kind: str | None = None) -> list[Segment]:
     """All segments of a label map, organs first.
 
     Args:
         label_map, image: (Z, Y, X), labels and HU.
         ijk_to_ras: 4x4, mm; any orientation, spacing or shear.
+        kind: "organ" or "lesion" for these alone.
     """
     boxes = ndimage.find_objects(label_map, max_label=len(labels()))
     present = {label.name: box for label, box in zip(labels(), boxes, strict=True) if box is not None}
     segments = []
     for label in labels():
-        if label.name not in present:
+        if label.name not in present or kind not in (None, label.kind):
             continue
         box = _grown(present[label.name], label_map.shape, 0)
         mask = label_map[box] == label.id
@@ -205,7 +207,7 @@ def cardiothoracic_ratio(label_map: np.ndarray, ijk_to_ras: np.ndarray) -> float
     axis = int(np.argmax(np.abs(ijk_to_ras[0, :3])))  # the array's left-right axis: 0 is i, the last
     axis = 2 - axis
     heart = _extent(label_map == label_named("heart").id, axis)
-    lungs = np.isin(label_map, [label_named(name).id for name in LOBES])
+    lungs = np.isin(label_map, [label_named(name).id for name in LOBES + LUNG_LESIONS])
     chest = _extent(lungs, axis)
     return None if heart is None or chest is None or chest == 0 else round(heart / chest, 3)
 

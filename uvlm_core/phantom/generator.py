@@ -1,0 +1,123 @@
+"""A synthetic CT of chest and abdomen from a seed: anatomy, findings, scanner."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from uvlm_core.errors import CaseError
+from uvlm_core.phantom import abdomen, body, thorax
+from uvlm_core.phantom.case import PhantomCase, imaged_regions, planted_findings
+from uvlm_core.phantom.frame import Frame
+from uvlm_core.phantom.lesions import DRAWN, draw_findings
+from uvlm_core.phantom.person import Person, random_person
+from uvlm_core.phantom.scene import Scene
+from uvlm_core.phantom.shapes import rotation_matrix
+from uvlm_core.volumes.volume import Volume
+
+REGIONS = ("chest", "abdomen", "both")
+CENTRES = {"chest": 62.0, "abdomen": -75.0, "both": -5.0}  # height in the atlas of the middle of the scan
+NORMAL_SHARE = 0.1
+
+
+def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
+                 spacing: tuple[float, float, float] | None = None, region: str | None = None,
+                 findings: bool = True) -> PhantomCase:
+    """One case; the same arguments give the same bytes.
+
+    Args:
+        shape: (Z, Y, X) voxels.
+        spacing: (z, y, x) mm; by default drawn so that the grid holds the width of a torso.
+        region: "chest", "abdomen", "both", or None for a random one.
+        findings: False leaves the bare anatomy.
+
+    Raises:
+        CaseError: an unknown region, or a shape or spacing that no scan has.
+    """
+    if region not in (None, *REGIONS):
+        raise CaseError(f"A phantom shows one of {', '.join(REGIONS)}; found '{region}'.")
+    if min(shape) < 16 or (spacing is not None and not 0.3 <= min(spacing) <= max(spacing) <= 12):
+        raise CaseError(f"A phantom has at least 16 voxels along each axis and 0.3 to 12 mm spacing; found shape {shape}, "
+                        f"spacing {spacing}.")
+    rng = np.random.default_rng(seed)
+    region = region or str(rng.choice(REGIONS, p=[0.35, 0.2, 0.45]))
+    spacing = spacing or _spacing(region, shape, rng)
+    wanted = _wanted(rng) if findings else set()
+    person = random_person(rng, "heart" in wanted)
+    frame = _anatomy(person, shape, spacing, region, rng)
+    matrix = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
+    matrix[:3, 3] = np.round(rng.normal(0, 80, 3), 1)
+    scene = Scene(frame.hu, frame.labels, spacing, rng)
+    extras = draw_findings(scene, wanted)
+    hu = _scanned(scene.hu, spacing, rng)
+    by_label = {"medical_material": "Medical material"}
+    enlarged = person.cardiomegaly and scene.volume_ml("heart") > 150
+    planted = planted_findings(scene.labels, hu, matrix, {by_label[k]: v for k, v in extras.items() if k in by_label},
+                               enlarged)
+    imaged = imaged_regions(scene.labels, float(np.prod(spacing)) / 1000)
+    volume = Volume(hu, matrix, f"phantom_{seed}", {"modality": "CT", "source": "UVLM phantom", "seed": seed})
+    return PhantomCase(volume, scene.labels, planted, imaged, seed)
+
+
+def _spacing(region: str, shape, rng: np.random.Generator) -> tuple[float, float, float]:
+    across = rng.uniform(370, 430) / shape[2]
+    along = {"chest": (250, 330), "abdomen": (240, 330), "both": (340, 440)}[region]
+    return tuple(round(float(step), 3) for step in (rng.uniform(*along) / shape[0], across, across))
+
+
+def _wanted(rng: np.random.Generator) -> set[str]:
+    """Labels of the lesions to draw; "heart" stands for an enlarged heart."""
+    if rng.random() < NORMAL_SHARE:
+        return set()
+    share = rng.uniform(0.12, 0.38)
+    return {label for label in [*(row[0] for row in DRAWN), "heart"] if rng.random() < share}
+
+
+def _anatomy(person: Person, shape, spacing, region: str, rng: np.random.Generator) -> Frame:
+    """The body without findings, painted from the outside in."""
+    centre = (rng.normal(0, 6), -70 + rng.normal(0, 6), CENTRES[region] + rng.normal(0, 18))
+    frame = Frame(shape, spacing, centre, rotation_matrix(*rng.normal(0, [5, 3, 3])), person.scale, rng,
+                  warp_mm=rng.uniform(1.5, 4.5), bend=(rng.normal(0, 4), rng.normal(0, 3)))
+    texture, fine = frame.random_field(rng, 25.0), frame.random_field(rng, 9.0)
+    wall, diaphragm = body.BodyWall(frame, person, rng), thorax.Diaphragm(frame, rng)
+    body.paint_wall(frame, wall, person, rng, texture)
+    lung = thorax.paint_lungs(frame, wall, diaphragm, person, rng, texture)
+    thorax.paint_lung_vessels(frame, lung, person, rng)
+    abdomen.paint_abdomen(frame, wall, diaphragm, person, rng, texture, fine)
+    body.paint_spine(frame, person, rng)
+    body.paint_ribs(frame, wall, person, rng)
+    body.paint_shoulders(frame, wall, person)
+    thorax.paint_heart(frame, wall, person, rng, texture)
+    thorax.paint_vessels(frame, person, rng)
+    thorax.paint_airways(frame, person)
+    thorax.paint_esophagus(frame, person, rng)
+    thorax.paint_fat_pads(frame, person, rng)
+    return frame
+
+
+def _scanned(hu: np.ndarray, spacing, rng: np.random.Generator) -> np.ndarray:
+    """Blur and correlated noise of a reconstruction kernel, sometimes a table and an empty rim; int16 HU."""
+    if rng.random() < 0.5:
+        hu = ndimage.gaussian_filter(hu, rng.uniform(0.2, 0.5), truncate=2.5)
+    noise = rng.standard_normal(hu.shape, dtype=np.float32)
+    noise = ndimage.gaussian_filter(noise, rng.uniform(0.3, 0.7), truncate=2.5)
+    hu = hu + noise * np.float32(rng.uniform(4, 26) / noise.std())
+    if rng.random() < 0.4:
+        _add_table(hu, spacing)
+    hu = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
+    if rng.random() < 0.15:  # nothing is reconstructed outside a circle
+        y, x = (np.arange(n) - (n - 1) / 2 for n in hu.shape[1:])
+        hu[:, np.hypot(*np.meshgrid(y / len(y) * 2, x / len(x) * 2, indexing="ij")) > 1.0] = -2048
+    return hu
+
+
+def _add_table(hu: np.ndarray, spacing) -> None:
+    """A thin curved shell behind the back, in place."""
+    body_rows = np.flatnonzero((hu > -300).any((0, 2)))
+    if len(body_rows) == 0:
+        return
+    x = (np.arange(hu.shape[2]) - hu.shape[2] / 2) * spacing[2]
+    rows = body_rows[-1] + 2 + np.clip(8 - (x / 60) ** 2, 0, None) / spacing[1] / 4
+    for column, row in enumerate(rows.astype(int)):
+        if row < hu.shape[1] and abs(x[column]) < 200:
+            hu[:, row, column] = np.maximum(hu[:, row, column], -120)
