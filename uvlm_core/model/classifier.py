@@ -61,7 +61,7 @@ class FindingClassifier(nn.Module):
         x = tokens.stages[0]
         mask = token_mask(tokens.grids, x.shape[1])
         place = sinusoids(token_positions(tokens.grids, x.shape[1], self.step), self.config.width, 2 * max(self.step))
-        x = self.token_projection(self.token_norm(x)) + place.to(x.dtype)
+        x = self.token_projection(self.token_norm(x.float())) + place
         query = self.query.expand(len(x), -1, -1)
         query = query + self.dropout(self.attention(query, x, mask))
         query = query + self.dropout(self.ffn(self.norm(query)))

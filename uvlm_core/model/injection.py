@@ -115,7 +115,7 @@ class Injection(nn.Module):
         return VisionTokens(main, injected, tokens.grids, mask)
 
     def _project(self, index: int, tokens: Tensor) -> Tensor:
-        return self.vision_norms[index](self.projections[index](self.pool_norms[index](tokens)))
+        return self.vision_norms[index](self.projections[index](self.pool_norms[index](tokens.float())))
 
     def _positions(self, grids: Tensor, like: Tensor) -> Tensor:
         step = [cell * size for cell, size in zip(self.strides[self.config.source], self.spacing, strict=True)]
@@ -159,20 +159,26 @@ def align_to_grid(feature: Tensor, grid: Triple, with_maximum: bool) -> Tensor:
         if any(have % want for have, want in zip(size, grid, strict=True)):
             raise VolumeError(f"A stage of {size} voxels does not divide into the {tuple(grid)} tokens of the "
                               "source stage; the image size must be a multiple of the total stride.")
-        cells = _cells(feature, grid)
-        mean = cells.float().mean((3, 5, 7))
-        maximum = cells.amax((3, 5, 7)) if with_maximum else None
+        mean, maximum = _cell_means_and_maxima(feature, grid, with_maximum)
     if not with_maximum:
         return flatten_grid(mean)
     return flatten_grid(torch.cat((mean, maximum.to(mean.dtype)), 1))
 
 
-def _cells(feature: Tensor, grid: Triple) -> Tensor:
-    """(B, C, Z, Y, X) -> view (B, C, z, Z/z, y, Y/y, x, X/x)."""
-    shape = list(feature.shape[:2])
+def _cell_means_and_maxima(feature: Tensor, grid: Triple, with_maximum: bool) -> tuple[Tensor, Tensor | None]:
+    """(B, C, Z, Y, X) -> (B, C, z, y, x) over the cells of the grid; float32 means."""
+    innermost = feature.is_contiguous(memory_format=torch.channels_last_3d) and not feature.is_contiguous()
+    x = feature.permute(0, 2, 3, 4, 1) if innermost else feature  # keep the reduction along memory
+    first = 1 if innermost else 2
+    shape = list(x.shape[:first])
     for have, want in zip(feature.shape[2:], grid, strict=True):
         shape += [want, have // want]
-    return feature.reshape(shape)
+    x = x.reshape(*shape, *x.shape[first + 3 :])
+    axes = (first + 1, first + 3, first + 5)
+    mean, maximum = x.float().mean(axes), x.amax(axes) if with_maximum else None
+    if not innermost:
+        return mean, maximum
+    return mean.movedim(-1, 1), None if maximum is None else maximum.movedim(-1, 1)
 
 
 def patch_embed(feature: Tensor, convolution: nn.Conv3d) -> Tensor:

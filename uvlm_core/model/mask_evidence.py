@@ -41,30 +41,40 @@ def _sample_evidence(logits: Tensor, config: ModelConfig) -> Tensor:
     channels = evidence_labels(config)
     shown = sorted({channel for channel in channels if channel is not None})
     heart, lungs = _heart_and_lungs(config)
+    wanted = shown + heart + lungs
     highest: dict[int, list[Tensor]] = {channel: [] for channel in shown}
-    voxels = logits.new_zeros(logits.shape[0], dtype=torch.float32)
+    voxels = logits.new_zeros(len(shown), dtype=torch.float32)
     columns = logits.new_zeros(2, logits.shape[3], dtype=torch.float32)
     for slab in logits.split(SLAB, 1):  # a slab's probabilities fit into the cache, the whole volume's do not
-        probability = slab.float().softmax(0)
-        filled = probability > 0.5
-        voxels += filled.flatten(1).sum(1)
-        columns[0] += filled[heart].sum((0, 1, 2))
-        columns[1] += (probability[lungs].sum(0) > 0.5).sum((0, 1))
-        for channel in shown:
-            values = probability[channel]
-            values = values[values > FLOOR]
-            highest[channel].append(values.topk(min(HIGHEST, len(values))).values)
+        probability = _probabilities(slab)[wanted]
+        masks, organs = probability[: len(shown)], probability[len(shown) :]
+        columns[0] += (organs[: len(heart)] > 0.5).sum((0, 1, 2))
+        columns[1] += (organs[len(heart) :].sum(0) > 0.5).sum((0, 1))
+        peaks = masks.flatten(1).amax(1).tolist()
+        for row, (channel, peak) in enumerate(zip(shown, peaks, strict=True)):
+            if peak > FLOOR:  # most labels are absent from most slabs
+                values = masks[row]
+                voxels[row] += (values > 0.5).sum()
+                values = values[values > FLOOR]
+                highest[channel].append(values.topk(min(HIGHEST, len(values))).values)
     voxel_ml = config.grid.spacing[0] * config.grid.spacing[1] * config.grid.spacing[2] / 1000
     evidence = columns.new_zeros(len(channels), N_EVIDENCE)
     for row, channel in enumerate(channels):
         if channel is not None:
-            values = torch.cat(highest[channel]).sort(descending=True).values[:HIGHEST]
-            evidence[row, 0] = (voxels[channel] * voxel_ml).log1p()
-            evidence[row, 1] = values[0] if len(values) else 0
+            values = torch.cat([columns.new_zeros(1), *highest[channel]]).sort(descending=True).values[:HIGHEST]
+            evidence[row, 0] = (voxels[shown.index(channel)] * voxel_ml).log1p()
+            evidence[row, 1] = values[0]
             evidence[row, 2] = values.sum() / HIGHEST
     if "Cardiomegaly" in config.findings:
         evidence[config.findings.index("Cardiomegaly"), 3:] = heart_to_lung(columns)
     return evidence
+
+
+def _probabilities(slab: Tensor) -> Tensor:
+    """Softmax over the labels of (labels, z, Y, X), along memory where the labels are innermost."""
+    if slab.stride(0) == 1:
+        return slab.movedim(0, -1).float().softmax(-1).movedim(-1, 0)
+    return slab.float().softmax(0)
 
 
 def _heart_and_lungs(config: ModelConfig) -> tuple[list[int], list[int]]:
