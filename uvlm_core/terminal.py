@@ -1,0 +1,74 @@
+"""What the command shows while it works: a bar for people, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+
+from tqdm import tqdm
+
+from uvlm_core.inference.progress import STAGES, Progress
+
+# rough share of the time that each stage takes with the demo model on a CPU; only the estimate hangs on it
+SHARES = {"read": 15, "check": 2, "grid": 5, "load model": 3, "encode": 20, "segment": 15, "classify": 5,
+          "write report": 20, "measure": 10, "save": 10}
+
+
+class StageBar:
+    """One bar over all stages with the name of the current one and an estimate of the time that is left."""
+
+    def __enter__(self):
+        self.bar = tqdm(total=sum(SHARES.values()), bar_format="{desc:14}|{bar}| {percentage:3.0f}% {remaining} left",
+                        disable=not sys.stderr.isatty(), leave=False)
+        return self
+
+    def __exit__(self, *_):
+        self.bar.close()
+
+    def __call__(self, progress: Progress) -> None:
+        before = sum(SHARES[name] for name in STAGES[: STAGES.index(progress.stage)])
+        share = SHARES[progress.stage] * progress.done / max(1, progress.total)
+        self.bar.set_description_str(progress.stage, refresh=False)
+        self.bar.update(max(0, before + share - self.bar.n))
+
+    def note(self, text: str) -> None:
+        """A sentence that the user should know."""
+        tqdm.write(text, file=sys.stderr)
+
+
+class JsonProgress:
+    """One ASCII JSON object per line on stdout: {"event": "progress", "stage", "done", "total", "text"} or a note."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        self._print({"event": "progress", "stage": progress.stage, "done": progress.done, "total": progress.total,
+                     "text": progress.text})
+
+    def note(self, text: str) -> None:
+        """A sentence that the user should know."""
+        self._print({"event": "note", "text": text})
+
+    def _print(self, row: dict) -> None:
+        print(json.dumps(row, ensure_ascii=True), flush=True)
+
+
+def machine_rows() -> list[tuple[str, str]]:
+    """(name, value) of versions and devices."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import torch
+
+    try:
+        own = version("slicer-uvlm")
+    except PackageNotFoundError:  # inside a Slicer extension nothing is installed by pip
+        own = "not installed as a package"
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no"
+    return [("uvlm", own), ("python", platform.python_version()), ("torch", torch.__version__),
+            ("cpu", f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"),
+            ("cuda", cuda), ("mps", "yes" if torch.backends.mps.is_available() else "no")]
