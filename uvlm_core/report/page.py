@@ -18,7 +18,8 @@ VIEWS = ({"name": "axial", "title": "Axial"}, {"name": "coronal", "title": "Coro
          {"name": "sagittal", "title": "Sagittal"})
 WINDOW_OF_REGION = {"lungs": "Lung", "airways": "Lung", "bones": "Bone"}
 STATES = ("present", "uncertain", "absent", "not imaged")
-FLAG_TITLES = {"side": "Side", "size": "Size", "presence": "Presence", "not_imaged": "Not imaged", "prior": "Prior scan"}
+GRAVE = ("side", "presence", "not_imaged")
+FLAG_TITLES = {"prior": "Earlier scan", "internal": "Contradiction", "missing": "Not mentioned"}
 
 
 def render_page(study: dict, hu: np.ndarray, label_map: np.ndarray) -> str:
@@ -61,7 +62,7 @@ def _data(study: dict, images: PageImages) -> dict:
     matrix = images.ijk_to_ras
     segments = [_segment_data(row, images) for row in study["segments"]]
     sentences = [{"id": row["id"], "segments": row["segments"], "peak": row["attribution_peak_ras_mm"],
-                  "findings": [mention["name"] for mention in row["findings"]]} for row in _sentences(study)]
+                  "findings": row["findings"]} for row in _sentences(study)]
     findings = [{"name": row["name"], "segments": row["segments"]} for row in study["findings"]]
     start, window = _start(study, segments, images)
     return {"shape": list(images.codes.shape), "spacing": [round(step, 5) for step in images.spacing],
@@ -135,8 +136,8 @@ def _content(study: dict) -> dict:
         sentences = [{**row, "peak": row["attribution_peak_ras_mm"], "flags": [_flag(flag) for flag in row["flags"]],
                       "colors": sorted({css[name] for name in row["segments"] if name in css})}
                      for row in section["sentences"]]
-        sections.append({"title": section["title"], "coverage": coverage.get(section["region"]),
-                         "impression": section["region"] == "impression", "sentences": sentences})
+        sections.append({"title": section["title"], "coverage": coverage.get(section["name"]),
+                         "impression": section["name"] == "impression", "sentences": sentences})
     rows = [{**row, "css": css[row["id"]], **_values(row, study)} for row in study["segments"]]
     return {"scan": study["scan"], "warnings": study["scan"]["warnings"], "sections": sections,
             "flags": [_flag(flag) for flag in study["report"]["flags"]], "regions": study["regions"],
@@ -147,13 +148,13 @@ def _content(study: dict) -> dict:
 
 
 def _flag(flag: dict) -> dict:
-    return {"title": FLAG_TITLES.get(flag["kind"], flag["kind"].replace("_", " ").capitalize()),
-            "reason": flag["reason"], "level": flag["level"]}
+    title = FLAG_TITLES.get(flag["kind"], flag["kind"].replace("_", " ").capitalize())
+    return {"title": title, "reason": flag["message"], "level": "error" if flag["kind"] in GRAVE else "warning"}
 
 
 def _finding_rows(study: dict) -> list[dict]:
     """Present findings first, the likelier the higher; those that the model cannot assess are left out."""
-    spoken = {mention["name"] for row in _sentences(study) for mention in row["findings"]}
+    spoken = {name for row in _sentences(study) for name in row["findings"]}
     rows = []
     for row in study["findings"]:
         if row["state"] not in STATES:

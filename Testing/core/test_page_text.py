@@ -1,0 +1,55 @@
+"""What the page and the plain text say, without a browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from page_study import lps_arrays, make_study
+from uvlm_core.report.page import render_page
+from uvlm_core.report.plain_text import plain_text
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    hu, labels, _ = lps_arrays()
+    return render_page(make_study(), hu, labels)
+
+
+def test_the_same_study_gives_the_same_page(html):
+    hu, labels, _ = lps_arrays()
+    assert render_page(make_study(), hu, labels) == html
+
+
+def test_the_page_refers_to_nothing_outside_and_forbids_it(html):
+    assert not re.search(r"""(src|href)\s*=\s*["'](?!#)""", html)
+    assert not re.search(r"https?://", html)
+    assert "default-src 'none'" in html
+    assert len(html) < 2_000_000
+
+
+def test_text_of_scan_and_model_stays_text(html):
+    assert "Nodule <b>unchanged" not in html and "Nodule &lt;b&gt;unchanged" in html
+    assert "a <scan> & more" not in html
+    data = html.split('id="page-data">')[1].split("</script>")[0]
+    assert "<" not in data and ">" not in data
+
+
+def test_states_flags_and_notice_are_shown(html):
+    assert html.count("Research use only") >= 2
+    assert "There is no &lt;prior&gt; examination &amp; none was read." in html
+    rows = re.findall(r'<li class="finding ([\w-]+)" data-finding="([^"]+)"', html)
+    assert rows[0] == ("present", "Lung nodule") and rows[-1] == ("not-imaged", "Kidney lesion")
+    assert "Not assessed by this model: Bronchiectasis." in html
+    kidney = html.split('data-finding="Kidney lesion"')[1].split("</li>")[0]
+    assert "not imaged" in kidney and "%" not in kidney, "no probability for what was not imaged"
+
+
+def test_plain_text_has_notice_flags_and_measurements():
+    text = plain_text(make_study())
+    lines = text.splitlines()
+    assert lines[0] == lines[-1] == "RESEARCH USE ONLY. NOT FOR CLINICAL DECISIONS."
+    assert "[check: There is no <prior> examination & none was read.]" in text
+    assert "Kidney lesion: not imaged" in text
+    assert "lung nodule, left upper lobe: longest diameter 24.3 mm" in text
+    assert max(map(len, lines)) <= 110

@@ -1,0 +1,61 @@
+"""Masks, probabilities and text become one study: measured, linked, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from uvlm_core.inference.composing import Draft, add_flags, tell_field_of_view
+from uvlm_core.inference.content import cut_labels, report_content, study_content
+from uvlm_core.inference.field_of_view import FieldOfView
+from uvlm_core.inference.study import Study
+from uvlm_core.report.checks import check_report
+from uvlm_core.report.links import link_report
+from uvlm_core.report.measurements import Segment, cardiothoracic_ratio, measure_segments
+from uvlm_core.volumes.volume import Volume
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was read: the volume, sha256 of its bytes, and sentences that its reader should know."""
+
+    volume: Volume
+    sha256: str
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Masks:
+    """`labels` (Z, Y, X) uint8 on the scan's own grid, and what they measure and show."""
+
+    labels: np.ndarray
+    segments: list[Segment]
+    view: FieldOfView
+    ratio: float | None
+
+
+def measured(labels: np.ndarray, volume: Volume, view: FieldOfView) -> Masks:
+    """Measures a label map on the scan's own grid."""
+    segments = measure_segments(labels, volume.array, volume.ijk_to_ras)
+    return Masks(labels, segments, view, cardiothoracic_ratio(labels, volume.ijk_to_ras))
+
+
+def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenance: dict) -> Study:
+    """Links sentences to masks, checks text against masks and probabilities, and puts all into one study.
+
+    Args:
+        rows: of `findings_table.finding_rows`.
+        provenance: what made the study, without times.
+    """
+    report, warnings = draft.report, list(scan.warnings)
+    if not draft.ended:
+        warnings.append("The report reached its greatest length and ends early.")
+    link_report(report, masks.segments)
+    flags = add_flags(report, check_report(report, rows, masks.segments, masks.view.shown))
+    if report.sections:
+        tell_field_of_view(report, masks.view)
+    content = study_content(scan.volume, scan.sha256, warnings, masks.view, rows, masks.segments,
+                            cut_labels(masks.labels), masks.ratio, report_content(report, draft.removed, flags),
+                            provenance)
+    return Study(content, masks.labels, draft.attribution)

@@ -1,0 +1,182 @@
+"""From a CT file to a complete study: the whole way, step by step."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from uvlm_core.errors import VolumeError
+from uvlm_core.inference.assembling import Masks, Scan, assemble, measured
+from uvlm_core.inference.cleanup import clean_scores
+from uvlm_core.inference.composing import Draft, compose
+from uvlm_core.inference.device import Placement, check_choice, choose
+from uvlm_core.inference.field_of_view import field_of_view
+from uvlm_core.inference.findings_table import cues_of, finding_rows
+from uvlm_core.inference.progress import Monitor, Progress
+from uvlm_core.inference.study import Study, write_json, write_study
+from uvlm_core.inference.study_folder import writing
+from uvlm_core.labels import label_named
+from uvlm_core.report.cues import write_cues
+from uvlm_core.resources import resource
+from uvlm_core.volumes.ct_check import check_ct
+from uvlm_core.volumes.grid import GridSample, scores_to_scan, to_grid
+from uvlm_core.volumes.reading import input_hash, read_volume
+from uvlm_core.volumes.volume import Volume
+
+VERSIONS = ("torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "tokenizers", "safetensors")
+
+
+def run_report(scan: str | Path, out: str | Path, bundle: str | Path | None = None, device: str = "auto",
+               precision: str = "auto", progress: Callable[[Progress], None] | None = None,
+               cancel: Callable[[], bool] | None = None, series: str | None = None,
+               notify: Callable[[str], None] | None = None, seed: int = 0) -> Study:
+    """Reads a scan, runs the model and writes a study folder, which appears only when it is complete.
+
+    Args:
+        scan: a file or DICOM folder; only ever read.
+        out: the study folder; a study that is there is replaced at the end.
+        bundle: folder of the model; None takes the demo model.
+        device: "auto", "cpu", "cuda" or "mps".
+        precision: "auto", "fp32" or "bf16".
+        progress: called at the begin and end of every stage and with every piece of new text.
+        cancel: asked often; True stops the run within a second.
+        series: of a DICOM folder with several, see `read_volume`.
+        notify: called with sentences that the user should know.
+        seed: kept in the provenance; decoding is greedy, so it changes nothing.
+
+    Raises:
+        UVLMError: of all kinds, with what to do; nothing is left behind then.
+        Cancelled: the user stopped the run; nothing is left behind.
+    """
+    check_choice(device, precision)
+    begin, monitor = datetime.now(UTC), Monitor(progress, cancel)
+    with writing(out) as folder, ThreadPoolExecutor(1) as beside:
+        loading = beside.submit(_load, Path(bundle) if bundle else resource("Models", "demo"), device, precision)
+        volume, scan_hash, warnings = _read(Path(scan), series, monitor, notify)
+        study = _analyse(volume, scan_hash, warnings, loading, monitor, seed)
+        with monitor.stage("save"):
+            write_study(folder, study, volume)
+        run = {"started": begin.isoformat(timespec="seconds"), "seconds": dict(monitor.seconds),
+               "total_seconds": round((datetime.now(UTC) - begin).total_seconds(), 3),
+               "peak_memory_mib": _peak_memory_mib(), "machine": platform.platform()}
+        write_json(folder / "run.json", run)
+        monitor.check()
+    return replace(study, run=run, folder=Path(out).expanduser().absolute())
+
+
+def _load(folder: Path, device: str, precision: str):
+    """The bundle and where it runs; in a thread, because importing torch takes as long as reading a scan."""
+    from uvlm_core.model.bundle import load_bundle
+
+    bundle = load_bundle(folder)
+    placement = choose(device, precision, sum(weight.numel() for weight in bundle.model.parameters()))
+    bundle.model.to(placement.device)
+    if placement.device == "cuda":
+        import torch
+
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return bundle, placement
+
+
+def _read(scan: Path, series: str | None, monitor: Monitor, notify) -> tuple[Volume, str, list[str]]:
+    warnings: list[str] = []
+
+    def note(text: str) -> None:
+        warnings.append(text)
+        if notify is not None:
+            notify(text)
+
+    with monitor.stage("read"):
+        volume = read_volume(scan, series, note)
+        scan_hash = input_hash(scan)
+    with monitor.stage("check"):
+        check = check_ct(volume)
+        if not check.is_ct:
+            raise VolumeError(check.message)
+        for text in check.warnings:
+            note(text)
+    return volume, scan_hash, warnings
+
+
+def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Future, monitor: Monitor,
+             seed: int) -> Study:
+    """Everything between the scan in memory and the study in memory."""
+    from uvlm_core.inference.heads import run_heads
+
+    with monitor.stage("load model"):
+        bundle, placement = loading.result()
+    config, info = bundle.model.config, bundle.info
+    with monitor.stage("grid"):
+        sample = to_grid(volume, config.grid)
+    heads = run_heads(bundle.model, sample, placement, monitor)
+    with monitor.stage("measure"):
+        masks = _measure(heads.scores, config.labels, sample, volume)
+    rows = finding_rows(heads.probabilities, info.thresholds, info.assessed, masks.view, masks.segments)
+    draft = Draft()
+    if heads.vision is not None:
+        with monitor.stage("write report"):
+            draft = _write(bundle, heads.vision, rows, masks, sample, placement, monitor, seed)
+    return assemble(Scan(volume, scan_hash, warnings), masks, rows, draft, _provenance(bundle, placement, sample, seed))
+
+
+def _measure(scores: np.ndarray | None, names: tuple[str, ...], sample: GridSample, volume: Volume) -> Masks:
+    """Clean masks on the scan's own grid, and what they measure."""
+    if scores is None:
+        scores, names = np.zeros((1, *sample.hu.shape), np.float16), names[:1]
+    on_grid = clean_scores(scores, names, sample.spec.spacing)
+    table = np.array([0, *(label_named(name).id for name in names[1:])], np.uint8)
+    voxel_ml = float(np.prod(sample.spec.spacing)) / 1000
+    view = field_of_view(table[on_grid], voxel_ml, sample.inside)
+    return measured(table[scores_to_scan(scores, sample, volume)], volume, view)
+
+
+def _write(bundle, vision, rows: list[dict], masks: Masks, sample: GridSample, placement: Placement,
+           monitor: Monitor, seed: int) -> Draft:
+    from uvlm_core.inference.writing_text import write_text
+
+    config = bundle.model.config
+    prompt = write_cues(cues_of(rows, masks.segments), masks.view.shown, config.language.cues)
+    written = write_text(bundle, vision, prompt, placement, monitor, seed)
+    stages = list(config.injection.stages[::-1] if config.injection.multi_layer else [config.injection.source])
+    return compose(written, masks.view, sample.ijk_to_ras, stages)
+
+
+def _provenance(bundle, placement: Placement, sample: GridSample, seed: int) -> dict:
+    """What made the study; without times, which are in run.json, so that equal runs give equal bytes."""
+    info = bundle.info
+    return {"model": info.name, "model_version": info.version, "bundle_sha256": bundle.sha256,
+            "thresholds": {name: round(float(value), 5) for name, value in info.thresholds.items()},
+            "decoding": "greedy", "seed": seed, "device": placement.device, "device_name": placement.title,
+            "precision": placement.precision, "grid_shape": list(sample.hu.shape),
+            "grid_spacing_mm": list(sample.spec.spacing), "versions": _versions(), "times": "run.json"}
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("slicer-uvlm", *VERSIONS):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _peak_memory_mib() -> int | None:
+    """Peak resident memory of this process; None where the system does not tell."""
+    try:
+        import resource as limits
+    except ImportError:
+        return None
+    peak = limits.getrusage(limits.RUSAGE_SELF).ru_maxrss
+    return round(peak / 1024 if sys.platform != "darwin" else peak / 1024**2)
+
+

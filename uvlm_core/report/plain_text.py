@@ -1,0 +1,55 @@
+"""`report.txt`: the report as plain text, with its flags, the findings and the notice."""
+
+from __future__ import annotations
+
+import textwrap
+
+NOTICE = "RESEARCH USE ONLY. NOT FOR CLINICAL DECISIONS."
+WIDTH = 100
+
+
+def plain_text(study: dict) -> str:
+    """The text of a study.json; the same content gives the same text."""
+    lines = [NOTICE, "", f"UVLM report draft for {study['scan']['name']}", ""]
+    lines += [_wrapped(f"Note: {warning}") for warning in study["scan"]["warnings"]]
+    for section in study["report"]["sections"]:
+        lines.append(_wrapped(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"))
+        lines += [_wrapped(f"  [check: {flag['message']}]", "    ")
+                  for row in section["sentences"] for flag in row["flags"]]
+    lines += [_wrapped(f"[check: {flag['message']}]", "  ") for flag in study["report"]["flags"]]
+    if not study["report"]["sections"]:
+        lines.append("The model writes no report.")
+    lines += ["", "Findings (probability, threshold)"]
+    lines += [_finding(row) for row in study["findings"] if row["state"] != "not assessed"]
+    missing = [row["name"] for row in study["findings"] if row["state"] == "not assessed"]
+    if missing:
+        lines.append(_wrapped(f"Not assessed by this model: {', '.join(missing)}.", "  "))
+    lines += ["", "Measurements (from the masks)", *_measurements(study)]
+    provenance = study["provenance"]
+    lines += ["", _wrapped(f"Model {provenance.get('model', '?')} {provenance.get('model_version', '')}, bundle sha256 "
+                           f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}."), "", NOTICE]
+    return "\n".join(lines) + "\n"
+
+
+def _wrapped(text: str, indent: str = "  ") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def _finding(row: dict) -> str:
+    side = f", {row['side']}" if row["side"] and row["present"] else ""
+    if row["state"] == "not imaged":
+        return f"  {row['name']}: not imaged"
+    return f"  {row['name']}: {row['state']}{side} ({row['probability']:.2f}, {row['threshold']:.2f})"
+
+
+def _measurements(study: dict) -> list[str]:
+    lines = []
+    for segment in study["segments"]:
+        values = {row["name"]: row for row in study["measurements"] if row["segment"] == segment["id"]}
+        if segment["kind"] == "organ" and "cardiothoracic_ratio" not in values:
+            continue
+        words = [f"{row['name'].replace('_', ' ')} {row['value']:g}{'' if row['unit'] == '1' else ' ' + row['unit']}"
+                 for row in values.values()]
+        place = f", {segment['place']}" if segment["place"] else ""
+        lines.append(_wrapped(f"  {segment['title']}{place}: {', '.join(words)}", "    "))
+    return lines or ["  none"]
