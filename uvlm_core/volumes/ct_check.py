@@ -64,13 +64,13 @@ def _size(volume: Volume) -> tuple[list[str], list[str]]:
     extent = spacing * volume.shape
     shape = " x ".join(map(str, volume.shape))
     if min(volume.shape) < FEWEST_SLICES:
-        reasons.append(f"It has {min(volume.shape)} slices along one axis ({shape}); at least {FEWEST_SLICES} are needed "
-                       "for a volume.")
+        reasons.append(f"It has {min(volume.shape)} slices along one axis ({shape}); at least {FEWEST_SLICES} are "
+                       "needed for a volume.")
     found = " x ".join(f"{value:.3g}" for value in extent)
     if extent.max() > LONGEST_MM or spacing.max() > SPACING_MM[1] or spacing.min() < SPACING_MM[0]:
         sizes = " x ".join(f"{value:.3g}" for value in spacing)
-        reasons.append(f"Its voxels of {sizes} mm make it {found} mm large (z, y, x); the spacing seems to be in another "
-                       "unit than mm, or wrong.")
+        reasons.append(f"Its voxels of {sizes} mm make it {found} mm large (z, y, x); the spacing seems to be in "
+                       "another unit than mm, or wrong.")
     elif extent.min() < SHORTEST_MM:
         reasons.append(f"It covers only {found} mm (z, y, x); at least {SHORTEST_MM:g} mm along each axis are needed.")
     elif extent.min() < 60:
@@ -93,7 +93,7 @@ def _values(values: np.ndarray) -> tuple[list[str], list[str]]:
     if share["below -30"] < 0.004:
         return [_positive_only(values, found)], []
     if share["possible"] < 0.97:
-        return [f"It has {found}, and {1 - share['possible']:.0%} of them lie outside -1100 to 4000 HU; they are no HU."], []
+        return [f"It has {found}; {1 - share['possible']:.0%} of them lie outside -1100 to 4000 HU."], []
     if share["body"] < 0.01:
         return [f"Only {share['body']:.1%} of its voxels lie between -200 and 300 HU, where the tissues of a body are; "
                 f"it has {found}."], []
@@ -115,8 +115,8 @@ def _positive_only(values: np.ndarray, found: str) -> str:
     if peak > 0.25 and len(lit) > 0.05 * len(values) and float(np.mean(values < 350)) > 0.01:
         return (f"It has {found} and soft tissue near 1060: these are stored numbers without their rescale intercept. "
                 "Subtract 1024 (or export it again with HU) and read it then.")
-    return (f"It has {found} and hardly any below -30 ({np.mean(values < -30):.2%}): a CT has fat near -100 and air near "
-            "-1000 HU. It looks like MR, PET, a picture, or stored numbers without their rescale intercept.")
+    return (f"It has {found} and hardly any below -30 ({np.mean(values < -30):.2%}): a CT has fat near -100 and air "
+            "near -1000 HU. It looks like MR, PET, a picture, or stored numbers without their rescale intercept.")
 
 
 def _remarks(values, share, low: float, high: float) -> list[str]:

@@ -39,8 +39,8 @@ def read_dicom(path: Path, series: str | None, notify: Callable[[str], None]) ->
 
     if found.damaged or found.unreadable:
         names = found.damaged + found.unreadable
-        note(f"{len(names)} file{'s' if len(names) > 1 else ''} of {name} could not be read and "
-             f"{'were' if len(names) > 1 else 'was'} left out: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}.")
+        more = ", ..." if len(names) > 3 else ""
+        note(f"{len(names)} of the files of {name} could not be read and left out: {', '.join(names[:3])}{more}.")
     chosen = choose_series(found, series, name, note)
     _refuse_other_values(chosen, name)
     try:
@@ -101,20 +101,21 @@ def _nothing_found(found: FolderContents, path: Path) -> VolumeError:
     """Why a path holds no DICOM image, as exactly as can be told."""
     name = path.name or str(path)
     if found.unreadable:
-        return VolumeError(f"{found.unreadable[0]} may not be read: permission denied. Ask for read access, or copy the "
-                           "files to a folder of your own.")
+        return VolumeError(f"{found.unreadable[0]} may not be read: permission denied. Ask for read access, or copy "
+                           "the files to a folder of your own.")
     if found.damaged:
-        return VolumeError(f"{name} holds no DICOM image that can be read: {len(found.damaged)} files are damaged or cut "
-                           f"off (first {found.damaged[0]}). Copy or export the series again.")
+        return VolumeError(f"{name} holds no DICOM image that can be read: {len(found.damaged)} files are damaged or "
+                           f"cut off (first {found.damaged[0]}). Copy or export the series again.")
     if found.other_objects:
         return VolumeError(f"{name} holds DICOM objects without a scan ({', '.join(sorted(found.other_objects))}); CT "
                            "images are expected. Choose the folder of the CT series.")
     volumes = [file.name for file in found.other_files
                if file.name.lower().endswith((".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd"))]
     if volumes:
-        return VolumeError(f"{name} is a folder with {len(volumes)} volume file{'s' if len(volumes) > 1 else ''} and no "
-                           f"DICOM images. Name the file itself, for example {volumes[0]}.")
+        return VolumeError(f"{name} is a folder with {len(volumes)} volume file{'s' if len(volumes) > 1 else ''} and "
+                           f"no DICOM images. Name the file itself, for example {volumes[0]}.")
     if found.other_files:
         return VolumeError(f"{name} holds no DICOM images: none of its {len(found.other_files)} files is one. "
                            "Choose the folder of a CT series, or a NIfTI, NRRD or MetaImage file.")
-    return VolumeError(f"The folder {name} is empty. Choose the folder of a CT series, or a NIfTI, NRRD or MetaImage file.")
+    return VolumeError(f"The folder {name} is empty. "
+                       "Choose the folder of a CT series, or a NIfTI, NRRD or MetaImage file.")

@@ -39,7 +39,8 @@ class SeriesInfo:
         """How messages name it: number, description, modality and slices."""
         words = [part for part in (self.number, f"'{self.description}'" if self.description else "") if part]
         slices = f"{self.shape[0]} slice{'s' if self.shape[0] != 1 else ''}"
-        return f"series {' '.join(words) or self.uid} ({self.modality or 'no modality'}, {slices})"
+        kind = (self.modality or "no modality") + (" localiser" if self.is_localiser else "")
+        return f"series {' '.join(words) or self.uid} ({kind}, {slices})"
 
     @property
     def places(self) -> frozenset:
@@ -109,7 +110,7 @@ def choose_series(found: FolderContents, wanted: str | None, place: str, notify:
     chosen = series[0]
     _refuse_time_points(chosen, series, place)
     if len(series) > 1:
-        others = "; ".join(f"{one.title}{', a localiser' if one.is_localiser else ''}, {one.uid}" for one in series[1:6])
+        others = "; ".join(f"{one.title}, {one.uid}" for one in series[1:6])
         more = f"; and {len(series) - 6} more" if len(series) > 6 else ""
         patients = len({one.patient for one in series})
         warning = f" They belong to {patients} patients." if patients > 1 else ""
@@ -128,8 +129,8 @@ def _wanted(series, wanted: str, place: str, notify) -> SeriesInfo:
         raise VolumeError(f"{place} has {len(matching)} series with the number {wanted}. Give one of the UIDs: {uids}.")
     chosen = matching[0]
     if chosen.modality != "CT":
-        raise VolumeError(f"The {chosen.title} of {place} is not a CT: its modality is {chosen.modality or 'not given'}."
-                          " UVLM reads CT only.")
+        raise VolumeError(f"The {chosen.title} of {place} is not a CT: its modality is "
+                          f"{chosen.modality or 'not given'}. UVLM reads CT only.")
     for other in matching[1:]:
         notify(f"{other.shape[0]} images of the {chosen.title} have another size or orientation and were left out.")
     return chosen

@@ -80,8 +80,8 @@ def _directions(header: SliceHeader, name: str) -> tuple[np.ndarray, np.ndarray,
     row, column = np.array(header.orientation[:3]), np.array(header.orientation[3:])
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if max(abs(length - 1) for length in lengths) > 0.02 or abs(row @ column) > 0.02:
-        raise VolumeError(f"The orientation of {name} ({', '.join(f'{v:g}' for v in header.orientation)}) is not two unit "
-                          "vectors at a right angle. Its headers are damaged; export the series again.")
+        raise VolumeError(f"The orientation of {name} ({', '.join(f'{v:g}' for v in header.orientation)}) is not two "
+                          "unit vectors at a right angle. Its headers are damaged; export the series again.")
     row, column = row / lengths[0], column / lengths[1]
     return row, column, np.cross(row, column)
 
@@ -96,11 +96,11 @@ def _refuse_shared_places(slices, places, name: str) -> None:
     if counts == {1}:
         return
     if len(groups) == 1:
-        raise VolumeError(f"All {len(slices)} images of {name} lie at the same position: a monitoring or bolus-tracking "
-                          "series, or one slice many times, not a volume. Choose the axial series.")
+        raise VolumeError(f"All {len(slices)} images of {name} lie at the same position: a monitoring or "
+                          "bolus-tracking series, or one slice many times, not a volume. Choose the axial series.")
     if len(counts) == 1:
-        raise VolumeError(f"{name} is a 4-D series: {counts.pop()} images at each of {len(groups)} positions; one volume "
-                          "is expected. Export one time point or phase as a series of its own.")
+        raise VolumeError(f"{name} is a 4-D series: {counts.pop()} images at each of {len(groups)} positions; one "
+                          "volume is expected. Export one time point or phase as a series of its own.")
     twice = [group for group in groups.values() if len(group) > 1]
     examples = " and ".join(header.label for header in twice[0][:2])
     raise VolumeError(f"At {len(twice)} of {len(groups)} positions {name} has more than one image, for example "
@@ -113,8 +113,8 @@ def _tilt(slices, normal: np.ndarray) -> str | None:
     angle = float(np.degrees(np.arccos(np.clip(cosine, 0, 1))))
     if angle <= MOST_TILT:
         return None
-    return (f"The gantry was tilted: the slices are shifted by {angle:.1f} degrees against their normal, 0 is expected. "
-            "Straighten the series first, for example with dcm2niix, which writes a corrected NIfTI file.")
+    return (f"The gantry was tilted: the slices are shifted by {angle:.1f} degrees against their normal, 0 is "
+            "expected. Straighten the series first, for example with dcm2niix, which writes a corrected NIfTI file.")
 
 
 def _gaps(slices, places: np.ndarray) -> str | None:
@@ -127,8 +127,8 @@ def _gaps(slices, places: np.ndarray) -> str | None:
         at = int(wide[0])
         missing = sum(max(1, round(steps[index] / usual) - 1) for index in wide)
         return (f"{missing} slice{'s are' if missing > 1 else ' is'} missing: between {slices[at].label} at "
-                f"{places[at]:.1f} mm and {slices[at + 1].label} at {places[at + 1]:.1f} mm there are {steps[at]:.2f} mm, "
-                f"{usual:.2f} mm are expected{f' ({len(wide)} such gaps)' if len(wide) > 1 else ''}. "
+                f"{places[at]:.1f} mm and {slices[at + 1].label} at {places[at + 1]:.1f} mm there are {steps[at]:.2f} "
+                f"mm, {usual:.2f} mm are expected{f' ({len(wide)} such gaps)' if len(wide) > 1 else ''}. "
                 "Export or download the complete series.")
     if max(steps.max() - usual, usual - steps.min()) > max(MOST_UNEVEN * usual, 0.05):
         return (f"The slices are unevenly spaced: {steps.min():.2f} to {steps.max():.2f} mm, one distance is expected. "

@@ -6,19 +6,23 @@ grid's 4x4 and needs no rotation. Only sheared scans and scans turned by more th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
+from uvlm_core.errors import VolumeError
 from uvlm_core.labels import IGNORE
 from uvlm_core.volumes.body import body_box
 from uvlm_core.volumes.oblique import scores_by_rotation, straighten
 from uvlm_core.volumes.orientation import Orientation, orientation_of
 from uvlm_core.volumes.resampling import axis_weights, resample
+from uvlm_core.volumes.scan_labels import label_boxes, labels_from_scores
 from uvlm_core.volumes.volume import Volume
 
 AIR = -1000.0
+LOWEST = -1024  # CT numbers below are filling or artefact
+TIE = 1e-4
 PADDING = -1500  # below this no tissue and no air: the scanner's filling outside its circular field of view
 MOST_ANGLE = 25.0
 MOST_SHEAR = 1.0
@@ -73,18 +77,36 @@ def to_grid(volume: Volume, spec: GridSpec) -> GridSample:
         straight = straighten(volume, spec.spacing)
         sample = to_grid(straight, spec)
         return GridSample(sample.hu, sample.ijk_to_ras, sample.inside, spec, None, sample.start, sample.step)
-    turned = orientation.turn(volume.array)
     matrix = orientation.matrix(volume.ijk_to_ras, volume.shape)
     spacing = np.linalg.norm(matrix[:3, :3], axis=0)[::-1]
+    turned = orientation.turn(volume.array)
     start, step, shape = _layout(turned, spacing, spec)
-    weights = _weights(turned.shape, shape, start, step)
-    padded = bool(turned[:: max(1, len(turned) // 8)].min() < PADDING)
-    hu = resample(turned, weights, prepare=lambda part: np.maximum(part, AIR - 24) if padded else part)
-    inside = np.einsum("z,y,x->zyx", *(matrix.sum(1) > 0 for matrix in weights))
-    if padded:
-        inside &= resample(turned, weights, prepare=lambda part: part > PADDING) > 0.5
+    empty = GridSample(np.empty(shape, np.float32), _grid_matrix(matrix, start, step), np.empty(0), spec, orientation,
+                       start, step)
+    # the array is resampled along its own axes and only the small result is turned
+    native = resample(volume.array, _array_weights(orientation, volume.shape, empty),
+                      lambda layer, plane: plane.copy_(layer).clamp_(min=LOWEST))
+    hu, inside = np.ascontiguousarray(native.transpose(orientation.order)), _imaged(turned, shape, start, step)
     hu[~inside] = AIR
-    return GridSample(hu, _grid_matrix(matrix, start, step), inside, spec, orientation, start, step)
+    return replace(empty, hu=hu, inside=inside)
+
+
+def _imaged(turned: np.ndarray, shape, start, step) -> np.ndarray:
+    """True where the scan voxel nearest to the grid voxel's centre exists and is no filling."""
+    places = [np.rint(first + by * np.arange(size)).astype(int)
+              for size, first, by in zip(shape, start, step, strict=True)]
+    within = [(place >= 0) & (place < size) for place, size in zip(places, turned.shape, strict=True)]
+    nearest = np.ix_(*(np.clip(place, 0, size - 1) for place, size in zip(places, turned.shape, strict=True)))
+    return (turned[nearest] > PADDING) & within[0][:, None, None] & within[1][:, None] & within[2]
+
+
+def _array_weights(orientation: Orientation, shape: tuple[int, int, int], sample: GridSample) -> list[np.ndarray]:
+    """(grid voxels, scan voxels) per axis of the scan's own array."""
+    weights = [np.empty(0)] * 3
+    for axis, (source, flipped) in enumerate(zip(orientation.order, orientation.flip, strict=True)):
+        matrix = axis_weights(shape[source], sample.hu.shape[axis], sample.start[axis], sample.step[axis])
+        weights[source] = matrix[:, ::-1] if flipped else matrix
+    return weights
 
 
 def _layout(turned: np.ndarray, spacing: np.ndarray, spec: GridSpec):
@@ -105,11 +127,6 @@ def _layout(turned: np.ndarray, spacing: np.ndarray, spec: GridSpec):
     return tuple(map(float, start)), tuple(map(float, steps)), tuple(shape)
 
 
-def _weights(source, shape, start, step):
-    return tuple(axis_weights(n_in, n_out, first, by)
-                 for n_in, n_out, first, by in zip(source, shape, start, step, strict=True))
-
-
 def _grid_matrix(matrix: np.ndarray, start, step) -> np.ndarray:
     """4x4 of the grid from the 4x4 of the turned scan."""
     to_turned = np.diag([step[2], step[1], step[0], 1.0])
@@ -124,85 +141,66 @@ def labels_to_grid(labels: np.ndarray, volume: Volume, sample: GridSample) -> np
         labels: (Z, Y, X) uint8 on the scan's array.
 
     Returns:
-        (Z, Y, X) uint8 of `sample`.
+        (Z, Y, X) uint8 of `sample`; 0 outside the scan.
     """
+    import torch
+    from scipy.ndimage import find_objects
+
+    if labels.shape != volume.shape:
+        raise VolumeError(f"The label map has {labels.shape} voxels (z, y, x), its scan {volume.shape}; "
+                          "they must agree.")
     if sample.orientation is None:
         straight = straighten(Volume(labels, volume.ijk_to_ras), sample.spec.spacing, like=volume, nearest=True)
-        turned = orientation_of(straight.ijk_to_ras).turn(straight.array)
+        labels, orientation = straight.array, orientation_of(straight.ijk_to_ras)
     else:
-        turned = sample.orientation.turn(labels)
-    weights = _weights(turned.shape, sample.hu.shape, sample.start, sample.step)
-    best = np.zeros(sample.hu.shape, np.float32)
-    out = np.zeros(sample.hu.shape, np.uint8)
-    for value in np.unique(labels):
-        share = resample(turned, weights, prepare=lambda part, value=value: part == value)
-        better = share > best + (1e-4 if value in (0, IGNORE) else -1e-4)
-        out[better], best[better] = value, share[better]
-    return out
+        orientation = sample.orientation
+    weights = _array_weights(orientation, labels.shape, sample)
+    shape = tuple(len(matrix) for matrix in weights)
+    out, best, total = np.zeros(shape, np.uint8), np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for value, box in enumerate(find_objects(labels), start=1):
+        if box is None:
+            continue
+        rows = [np.flatnonzero(matrix[:, side].any(1)) for matrix, side in zip(weights, box, strict=True)]
+        if any(len(hit) == 0 for hit in rows):
+            continue
+        place = tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in rows)
+        inner = [matrix[hit, side] for matrix, hit, side in zip(weights, place, box, strict=True)]
+        share = resample(labels[box], inner,
+                         lambda layer, plane, value=value: torch.eq(layer, value, out=plane))
+        total[place] += share
+        # a tie between two structures goes to the later one, but not to "not known"
+        better = share > best[place] + (TIE if value == IGNORE else -TIE)
+        better &= share > 0
+        out[place][better], best[place][better] = value, share[better]
+    background = np.einsum("z,y,x->zyx", *(matrix.sum(1) for matrix in weights)) - total
+    out[background > best + TIE] = 0
+    return out.transpose(orientation.order)
 
 
-def scores_to_scan(scores: np.ndarray, sample: GridSample, volume: Volume, slab: int = 24) -> np.ndarray:
+def scores_to_scan(scores: np.ndarray, sample: GridSample, volume: Volume) -> np.ndarray:
     """Label map on the scan's own array: scores are interpolated linearly, the highest wins.
 
     A label is looked at only in the box where it wins on the grid, widened by one voxel.
 
     Args:
-        scores: (C, Z, Y, X) probabilities on the grid, channel 0 background.
+        scores: (C, Z, Y, X) probabilities or logits on the grid, float32 or float16, numpy or torch; channel 0 is
+            background.
 
     Returns:
         (Z, Y, X) uint8, exactly the shape of `volume`; 0 outside the grid.
     """
+    import torch
+
+    scores = torch.as_tensor(scores)
+    if tuple(scores.shape[1:]) != sample.hu.shape:
+        raise ValueError(f"scores are {tuple(scores.shape[1:])}, the grid is {sample.hu.shape}")
     if sample.orientation is None:
-        return scores_by_rotation(scores, sample.ijk_to_ras, volume)
-    import torch
-
-    tensor = torch.as_tensor(scores)
-    out = np.zeros(volume.shape, np.uint8)
-    turned = sample.orientation.turn(out)
-    back = [axis_weights(n_grid, n_scan, -first / by, 1 / by) for n_grid, n_scan, first, by in
-            zip(sample.hu.shape, turned.shape, sample.start, sample.step, strict=True)]
-    boxes = _label_boxes(tensor.argmax(0).numpy(), len(tensor))
-    for first in range(0, turned.shape[0], slab):
-        turned[first : first + slab] = _slab_labels(tensor, boxes, [back[0][first : first + slab], *back[1:]])
-    return out
-
-
-def _label_boxes(winner: np.ndarray, count: int) -> dict[int, tuple[slice, slice, slice]]:
-    from scipy.ndimage import find_objects
-
-    boxes = find_objects(winner, max_label=count - 1)
-    return {number + 1: tuple(slice(max(0, side.start - 1), side.stop + 1) for side in box)
-            for number, box in enumerate(boxes) if box is not None}
-
-
-def _slab_labels(scores, boxes, weights) -> np.ndarray:
-    """(slab, Y, X) uint8 of the scan's turned array."""
-    import torch
-
-    along_z, along_y, along_x = (torch.from_numpy(matrix) for matrix in weights)
-    labels = torch.zeros((len(along_z), len(along_y), len(along_x)), dtype=torch.uint8)
-    if not along_z.any():
-        return labels.numpy()
-    best = _spread(scores[0], along_z, along_y, along_x)
-    for label, box in boxes.items():
-        parts = [matrix[:, side] for matrix, side in zip((along_z, along_y, along_x), box, strict=True)]
-        touched = [torch.nonzero(part.sum(1) > 0).flatten() for part in parts]
-        if any(len(rows) == 0 for rows in touched):
-            continue
-        region = tuple(slice(int(rows[0]), int(rows[-1]) + 1) for rows in touched)
-        share = _spread(scores[label][box], *(part[side] for part, side in zip(parts, region, strict=True)))
-        better = share > best[region]
-        best[region] = torch.where(better, share, best[region])
-        labels[region] = torch.where(better, torch.tensor(label, dtype=torch.uint8), labels[region])
-    return labels.numpy()
-
-
-def _spread(score, along_z, along_y, along_x):
-    used = along_z.sum(0).nonzero().flatten()
-    low, high = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-    part = score[low:high].float()
-    part = (along_z[:, low:high] @ part.flatten(1)).reshape(len(along_z), *part.shape[1:])
-    return (along_y @ part) @ along_x.T
+        return scores_by_rotation(scores, label_boxes(scores), sample.ijk_to_ras, volume)
+    order, flip = sample.orientation.order, sample.orientation.flip
+    back = [order.index(axis) for axis in range(3)]  # turned axis of each axis of the scan's array
+    return labels_from_scores(scores.permute(0, *(1 + axis for axis in back)), volume.shape,
+                              [sample.start[axis] for axis in back], [sample.step[axis] for axis in back],
+                              [flip[axis] for axis in back])
 
 
 def grid_to_ras(sample: GridSample, points: np.ndarray) -> np.ndarray:

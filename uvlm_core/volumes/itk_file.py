@@ -45,8 +45,8 @@ def read_itk_file(path: Path) -> Volume:
 def _refuse_other_kinds(reader, name: str) -> None:
     size = reader.GetSize()
     if reader.GetNumberOfComponents() > 1:
-        raise VolumeError(f"{name} has {reader.GetNumberOfComponents()} values per voxel (a colour image, a vector field "
-                          "or several frames); a CT has one HU value. Choose the scan itself.")
+        raise VolumeError(f"{name} has {reader.GetNumberOfComponents()} values per voxel (a colour image, a vector "
+                          "field or several frames); a CT has one HU value. Choose the scan itself.")
     if any(count > 1 for count in size[3:]):
         raise VolumeError(f"{name} has {size[3]} frames (4-D); one CT volume is expected. Split the series and choose "
                           "one time point, for example in 3D Slicer.")

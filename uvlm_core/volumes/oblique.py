@@ -6,12 +6,14 @@ import numpy as np
 
 from uvlm_core.volumes.volume import Volume
 
-AIR = -1000.0
+NOT_IMAGED = -2048
+LOWEST = -1024
+SLAB = 8  # slices that are sampled at a time
 
 
 def straighten(volume: Volume, spacing: tuple[float, float, float], like: Volume | None = None,
                nearest: bool = False) -> Volume:
-    """The scan on a grid parallel to S, P, L that holds all of it.
+    """The scan on a grid parallel to S, P, L that holds all of it; NOT_IMAGED (labels: 0) outside of it.
 
     Args:
         spacing: (z, y, x) mm wanted by the model; the new grid is twice as fine, so that the later step to the model's
@@ -19,15 +21,13 @@ def straighten(volume: Volume, spacing: tuple[float, float, float], like: Volume
         like: take the grid from this volume (for its masks).
         nearest: for label maps.
     """
-    from scipy.ndimage import affine_transform
-
     matrix, shape = _straight_grid(like or volume, [step / 2 for step in spacing])
-    reverse = volume.ras_to_ijk @ matrix  # (x, y, z) of the new grid -> (i, j, k)
-    swapped = reverse[[2, 1, 0]][:, [2, 1, 0, 3]]
-    array = affine_transform(volume.array if nearest else volume.array.astype(np.float32), swapped[:, :3], swapped[:, 3],
-                             output_shape=shape, order=0 if nearest else 1, mode="constant",
-                             cval=0 if nearest else -2048)
-    return Volume(array, matrix, volume.name, volume.meta)
+    sampler = _Sampler(volume.array, volume.ras_to_ijk @ matrix)
+    out = np.empty(shape, volume.array.dtype if nearest else np.float32)
+    for first in range(0, shape[0], SLAB):
+        part = out[first : first + SLAB]
+        part[:] = sampler.nearest(first, part.shape) if nearest else sampler.linear(first, part.shape)
+    return Volume(out, matrix, volume.name, volume.meta)
 
 
 def _straight_grid(volume: Volume, spacing) -> tuple[np.ndarray, tuple[int, int, int]]:
@@ -43,16 +43,107 @@ def _straight_grid(volume: Volume, spacing) -> tuple[np.ndarray, tuple[int, int,
                          for size, step in ((extent[2], step_z), (extent[1], step_y), (extent[0], step_x)))
 
 
-def scores_by_rotation(scores: np.ndarray, ijk_to_ras: np.ndarray, volume: Volume) -> np.ndarray:
-    """Label map on the scan's own array from scores on a grid that is not parallel to it; see `scores_to_scan`."""
-    from scipy.ndimage import affine_transform
+class _Sampler:
+    """Values of an array at the voxels of another grid.
 
-    forward = np.linalg.inv(ijk_to_ras) @ volume.ijk_to_ras
-    swapped = forward[[2, 1, 0]][:, [2, 1, 0, 3]]
-    best = np.full(volume.shape, 1e-3, np.float32)
+    `forward` 4x4 maps (x, y, z) of the other grid to (i, j, k) of the array.
+    """
+
+    def __init__(self, array: np.ndarray, forward: np.ndarray):
+        self.array = array
+        self.forward = forward[[2, 1, 0]][:, [2, 1, 0, 3]]  # (z, y, x) to (k, j, i)
+
+    def places(self, first: int, shape) -> list[np.ndarray]:
+        """Index along each axis of the array for `shape` voxels from slice `first`; float32 of that shape."""
+        z, y, x = np.ogrid[first : first + shape[0], : shape[1], : shape[2]]
+        return [(row[0] * z + row[1] * y + row[2] * x + row[3]).astype(np.float32) for row in self.forward]
+
+    def nearest(self, first: int, shape) -> np.ndarray:
+        """Nearest values, 0 outside the array."""
+        indices, inside = self._nearest_indices(self.places(first, shape))
+        return np.where(inside, self.array[tuple(indices)], 0)
+
+    def linear(self, first: int, shape) -> np.ndarray:
+        """Linear values of HU, NOT_IMAGED outside the array and where the array itself has such filling."""
+        import torch
+
+        places = self.places(first, shape)
+        indices, inside = self._nearest_indices(places)
+        imaged = inside & (self.array[tuple(indices)] > -1500)
+        if not imaged.any():
+            return np.full(shape, NOT_IMAGED, np.float32)
+        lows = [max(0, int(place[inside].min())) for place in places]
+        highs = [int(place[inside].max()) + 2 for place in places]
+        box = self.array[tuple(slice(low, high) for low, high in zip(lows, highs, strict=True))]
+        source = torch.from_numpy(np.ascontiguousarray(box)).float().clamp_(min=LOWEST)
+        values = sample_linear(source, [place - low for place, low in zip(places, lows, strict=True)], "border")
+        return np.where(imaged, values.numpy(), np.float32(NOT_IMAGED))
+
+    def _nearest_indices(self, places) -> tuple[list[np.ndarray], np.ndarray]:
+        inside = np.ones(places[0].shape, bool)
+        indices = []
+        for place, size in zip(places, self.array.shape, strict=True):
+            inside &= (place > -0.5) & (place < size - 0.5)
+            indices.append(np.clip(np.rint(place), 0, size - 1).astype(np.int32))
+        return indices, inside
+
+
+def sample_linear(source, places: list[np.ndarray], outside: str):
+    """Trilinear values of a (Z, Y, X) float tensor at index `places` (three arrays of one shape).
+
+    `outside` is "zeros" or "border".
+    """
+    import torch
+
+    scaled = [torch.from_numpy(place) * (2 / max(size - 1, 1)) - 1
+              for place, size in zip(places, source.shape, strict=True)]
+    grid = torch.stack(scaled[::-1], dim=-1)[None]
+    return torch.nn.functional.grid_sample(source[None, None], grid, mode="bilinear", padding_mode=outside,
+                                           align_corners=True)[0, 0]
+
+
+def scores_by_rotation(scores, boxes, ijk_to_ras: np.ndarray, volume: Volume) -> np.ndarray:
+    """Label map on the scan's own array from scores on a grid that is not parallel to it; see `scores_to_scan`.
+
+    Args:
+        scores: (C, Z, Y, X) tensor.
+        boxes: (label, box on the grid) with the background first; see `scan_labels.label_boxes`.
+        ijk_to_ras: 4x4 of the grid.
+    """
+    sampler = _Sampler(scores[0].numpy(), np.linalg.inv(ijk_to_ras) @ volume.ijk_to_ras)
     labels = np.zeros(volume.shape, np.uint8)
-    for label, score in enumerate(np.asarray(scores, dtype=np.float32)):
-        share = affine_transform(score, swapped[:, :3], swapped[:, 3], output_shape=volume.shape, order=1, cval=0.0)
-        better = share > best
-        best[better], labels[better] = share[better], label
+    for first in range(0, volume.shape[0], SLAB):
+        _enter_slab(labels[first : first + SLAB], first, sampler, scores, boxes)
     return labels
+
+
+def _enter_slab(labels: np.ndarray, first: int, sampler: _Sampler, scores, boxes) -> None:
+    places = sampler.places(first, labels.shape)
+    best = None
+    for label, box in boxes:
+        part, region = places, (slice(None),) * 3
+        if label:
+            near = np.ones(labels.shape, bool)
+            for place, side in zip(places, box, strict=True):
+                near &= (place > side.start - 1) & (place < side.stop)
+            if not near.any():
+                continue
+            region = _bounds(near)
+            part = [place[region] for place in places]
+        source = scores[label][box].float()
+        local = [place - side.start for place, side in zip(part, box, strict=True)]
+        share = sample_linear(source, local, "zeros").numpy()
+        if label == 0:
+            best = share
+            continue
+        better = share > best[region]
+        best[region][better] = share[better]
+        labels[region][better] = label
+
+
+def _bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
+    sides = []
+    for axis in range(3):
+        hit = np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))
+        sides.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    return tuple(sides)

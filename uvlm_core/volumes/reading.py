@@ -37,12 +37,12 @@ def read_volume(path: str | Path, series: str | None = None, notify: Callable[[s
     try:
         volume = _read(path, series, notify or (lambda text: None))
     except PermissionError as error:
-        raise VolumeError(f"{path.name} may not be read: permission denied. Ask for read access, or copy it to a folder "
-                          "of your own.") from error
+        raise VolumeError(f"{path.name} may not be read: permission denied. Ask for read access, or copy it to a "
+                          "folder of your own.") from error
     except MemoryError as error:
-        raise VolumeError(f"{path.name} does not fit into this computer's memory. Crop or resample it first.") from error
+        raise VolumeError(f"{path.name} does not fit into the memory. Crop or resample it first.") from error
     except OSError as error:
-        raise VolumeError(f"{path.name} cannot be read: {error.strerror or error}. Check the disk and the path.") from error
+        raise VolumeError(f"{path.name} cannot be read: {error.strerror or error}. Check the disk.") from error
     return volume
 
 
@@ -63,8 +63,8 @@ def _read(path: Path, series: str | None, notify: Callable[[str], None]) -> Volu
     elif name.endswith((".img", ".img.gz")):
         header = path.with_name(path.name.replace(".img", ".hdr"))
         if not header.exists():
-            raise VolumeError(f"{path.name} holds voxels without their header, which should be {header.name} beside it. "
-                              "Copy both files, or export the scan as .nii.gz.")
+            raise VolumeError(f"{path.name} holds voxels without their header, which should be {header.name} beside "
+                              "it. Copy both files, or export the scan as .nii.gz.")
         path, name = header, header.name.lower()
     if volume is None and (name.endswith(NIFTI_SUFFIXES) or _looks_like_nifti(path)):
         from uvlm_core.volumes.nifti import read_nifti
@@ -135,6 +135,6 @@ def input_hash(path: str | Path) -> str:
                 while chunk := stream.read(1 << 20):
                     digest.update(chunk)
     except OSError as error:
-        raise VolumeError(f"{path.name} cannot be read: {error.strerror or error}. Check the path and its access rights."
-                          ) from error
+        raise VolumeError(f"{path.name} cannot be read: {error.strerror or error}. "
+                          "Check the path and its access rights.") from error
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from uvlm_core.errors import VolumeError
 
 @dataclass(frozen=True)
 class Volume:
-    """`array` (Z, Y, X) in HU (int16 or float32); `ijk_to_ras` 4x4 maps (i, j, k, 1) to RAS mm, i along X, k along Z."""
+    """`array` (Z, Y, X) in HU, int16 or float32; `ijk_to_ras` 4x4 maps (i, j, k, 1) to RAS mm: i along X, k along Z."""
 
     array: np.ndarray
     ijk_to_ras: np.ndarray

@@ -50,8 +50,8 @@ def _write(path: Path, array: np.ndarray, matrix: np.ndarray) -> Path:
             _stream(file, header, array, packed=path.name.endswith(".gz"))
         os.replace(beside, path)
     except OSError as error:
-        raise VolumeError(f"{path} cannot be written: {error.strerror or error}. Check the folder, its access rights and "
-                          "the free space.") from error
+        raise VolumeError(f"{path} cannot be written: {error.strerror or error}. Check the folder, its access rights "
+                          "and the free space.") from error
     finally:
         beside.unlink(missing_ok=True)
     return path
