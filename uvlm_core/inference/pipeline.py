@@ -107,8 +107,18 @@ def _read(scan: Path, series: str | None, monitor: Monitor, notify) -> tuple[Vol
     return volume, scan_hash, warnings
 
 
-def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Future, monitor: Monitor,
-             seed: int) -> Study:
+def analyse_volume(volume: Volume, loading: Future, write_report: bool = True) -> Study:
+    """Masks, findings and report of a volume in memory, as a study that is not written anywhere.
+
+    Args:
+        loading: gives (bundle, placement) of `load_bundle` and `choose`.
+        write_report: False leaves the text out.
+    """
+    return _analyse(volume, "", [], loading, Monitor(), 0, write_report)
+
+
+def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Future, monitor: Monitor, seed: int,
+             write_report: bool = True) -> Study:
     """Everything between the scan in memory and the study in memory."""
     from uvlm_core.inference.heads import run_heads
 
@@ -122,7 +132,7 @@ def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Futur
         masks = _measure(heads.scores, config.labels, sample, volume)
     rows = finding_rows(heads.probabilities, info.thresholds, info.assessed, masks.view, masks.segments)
     draft = Draft()
-    if heads.vision is not None:
+    if heads.vision is not None and write_report:
         with monitor.stage("write report"):
             draft = _write(bundle, heads.vision, rows, masks, sample, placement, monitor, seed)
     return assemble(Scan(volume, scan_hash, warnings), masks, rows, draft, _provenance(bundle, placement, sample, seed))

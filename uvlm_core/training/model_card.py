@@ -1,0 +1,75 @@
+"""The model card of a bundle, written from its recipe and its measured figures."""
+
+from __future__ import annotations
+
+from uvlm_core.model.bundle import BundleInfo
+from uvlm_core.training.recipe import Recipe
+
+GOALS = (
+    ("Mean organ Dice", "organ_dice", 0.92), ("Dice of lesions of at least 10 mm", "lesion_dice_10mm", 0.65),
+    ("Macro F1 of the probabilities", "finding_macro_f1", 0.88),
+    ("Macro F1 of the labels read from the text", "text_macro_f1", 0.85),
+    ("Side correct in sentences that name one", "side_accuracy", 0.97),
+    ("Size within 30 % in sentences that give one", "size_within_30_percent", 0.80),
+)
+
+
+def model_card(recipe: Recipe, info: BundleInfo, parameters: int, extra: str = "") -> str:
+    """Markdown: what the model is, what it was trained on, what was measured against which goal, what it cannot do."""
+    figures = info.figures
+    lines = [
+        f"# {info.name} {info.version}", "",
+        f"**{info.intended_use}**", "",
+        recipe.description, "",
+        f"{parameters / 1e6:.2f} million parameters, stored in 16 bit. Licence of the weights: {info.licence}.", "",
+        "## Training data", "", *_sources(recipe), "",
+        "## Training", "", *_stages(recipe), "",
+        "## Measured", "",
+        f"On {figures.get('cases', 0)} phantoms with seeds that were never trained on, through the whole pipeline. "
+        f"Thresholds come from {60} other phantoms.", "",
+        "| figure | goal | measured | |", "|---|---|---|---|",
+        *(_goal_row(title, figures.get(key), goal) for title, key, goal in GOALS),
+        f"| AUC, macro | | {figures.get('finding_macro_auc', float('nan')):.3f} | |",
+        f"| CRG of the text | | {figures.get('text_crg', float('nan')):.3f} | |",
+        f"| Expected calibration error | | {figures.get('calibration_error', float('nan')):.3f} | |",
+        *([f"| BLEU, mean of 1 to 4 | | {figures['bleu_mean']:.3f} | |"] if "bleu_mean" in figures else []),
+        "", f"Sentences counted: {figures.get('sentences_with_side', 0)} with a side, "
+        f"{figures.get('sentences_with_size', 0)} with a size.", "",
+        "### Per finding", "", "| finding | F1 of the probability | F1 of the text | threshold |", "|---|---|---|---|",
+        *(f"| {name} | {value:.2f} | {figures['text_f1_per_name'][name]:.2f} | {info.thresholds.get(name, 0.5):.2f} |"
+          for name, value in figures.get("finding_f1_per_name", {}).items()),
+        "", "### Dice per label", "", "| label | Dice |", "|---|---|",
+        *(f"| {name} | {value:.3f} |" for name, value in figures.get("organ_dice_per_label", {}).items()),
+        *(f"| {name} (at least 10 mm) | {value:.3f} |"
+          for name, value in figures.get("lesion_dice_10mm_per_label", {}).items()),
+        "", extra, "## What it cannot do", "",
+        "- It was trained almost only on synthetic anatomy and on three real scans. On real patients it makes mistakes that",
+        "  the figures above do not show. It is there to show and test the software, not to read scans.",
+        "- It tells the findings listed above and nothing else. The other CT-RATE findings are \"not assessed\".",
+        "- It works on a 3 mm grid: lesions below about 8 mm are lost, and thin structures are thick.",
+        "- Its wording is that of the synthetic reports: short, with a fixed vocabulary.", "",
+    ]
+    return "\n".join(lines)
+
+
+def _goal_row(title: str, value: float | None, goal: float) -> str:
+    if value is None:
+        return f"| {title} | {goal:.2f} | not measured | |"
+    return f"| {title} | {goal:.2f} | {value:.3f} | {'met' if value >= goal else f'missed by {goal - value:.3f}'} |"
+
+
+def _sources(recipe: Recipe) -> list[str]:
+    rows = []
+    for source in recipe.data:
+        if source.get("held_out"):
+            continue
+        kind = {"phantoms": "synthetic cases of `uvlm_core.phantom`", "real": "a real scan",
+                "real_with_findings": "copies of a real scan with synthetic findings"}[source["kind"]]
+        licence = f"; {source['licence']}" if "licence" in source else ""
+        rows.append(f"- {source['name']}: {source.get('count', 1)} {kind}{licence}")
+    return rows
+
+
+def _stages(recipe: Recipe) -> list[str]:
+    return [f"{number}. {stage.kind}: {stage.steps} steps, batch {stage.batch * stage.accumulate}"
+            f"{', encoder frozen' if stage.freeze_encoder else ''}" for number, stage in enumerate(recipe.stages, 1)]
