@@ -115,7 +115,7 @@ def _measure_one(seed: int, ready: Future, write_text: bool) -> dict:
     case = make_phantom(seed)
     study = analyse_volume(case.volume, ready, write_report=write_text)
     text = "\n".join(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"
-                     for section in study.values["report"]["sections"])
-    probabilities = {row["name"]: row["probability"] for row in study.values["findings"]}
+                     for section in study.content["report"]["sections"])
+    probabilities = {row["name"]: row["probability"] for row in study.content["findings"]}
     return case_row(study.labels, case.labels, case.volume.spacing, probabilities, text, case.present,
                     [asdict(planted) for planted in case.findings], case.report())
