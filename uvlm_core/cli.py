@@ -163,9 +163,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, lambda *_: _interrupt())
     signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     try:
-        app(standalone_mode=False)
-    except typer.Exit as end:
-        sys.exit(end.exit_code)
+        code = app(standalone_mode=False)  # what typer.Exit carries comes back as a number
+        sys.exit(code if isinstance(code, int) else 0)
     except (Cancelled, KeyboardInterrupt) as error:
         _say(str(error) or "Cancelled; nothing was left behind.")
         sys.exit(130)
