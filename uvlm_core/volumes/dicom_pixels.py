@@ -14,7 +14,9 @@ DECODERS = {  # transfer syntax prefix -> what can be installed to read it
     "1.2.840.10008.1.2.4.8": "pyjpegls, or pylibjpeg with pylibjpeg-libjpeg",
     "1.2.840.10008.1.2.4.9": "pylibjpeg with pylibjpeg-openjpeg",
     "1.2.840.10008.1.2.4.20": "pylibjpeg with pylibjpeg-openjpeg",
-    "1.2.840.10008.1.2.4": "python-gdcm, or pylibjpeg with pylibjpeg-libjpeg",
+    "1.2.840.10008.1.2.4.5": "python-gdcm, or pylibjpeg with pylibjpeg-libjpeg",
+    "1.2.840.10008.1.2.4.6": "python-gdcm, or pylibjpeg with pylibjpeg-libjpeg",
+    "1.2.840.10008.1.2.4.7": "python-gdcm, or pylibjpeg with pylibjpeg-libjpeg",
 }
 
 

@@ -12,7 +12,8 @@ from uvlm_core.volumes.dicom_headers import SliceHeader
 
 SAME_PLACE_MM = 0.01
 MOST_TILT = 0.5  # degrees between the stack's direction and the slices' normal
-MOST_UNEVEN = 0.1  # of the spacing
+MOST_UNEVEN = 0.1  # of the spacing, from where an even stack would have the slice
+ROUNDING_MM = 0.06  # some scanners round positions to 0.1 mm
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -130,7 +131,8 @@ def _gaps(slices, places: np.ndarray) -> str | None:
                 f"{places[at]:.1f} mm and {slices[at + 1].label} at {places[at + 1]:.1f} mm there are {steps[at]:.2f} "
                 f"mm, {usual:.2f} mm are expected{f' ({len(wide)} such gaps)' if len(wide) > 1 else ''}. "
                 "Export or download the complete series.")
-    if max(steps.max() - usual, usual - steps.min()) > max(MOST_UNEVEN * usual, 0.05):
+    even = np.linspace(places[0], places[-1], len(places))  # where the volume's 4x4 will put them
+    if np.abs(places - even).max() > max(MOST_UNEVEN * usual, ROUNDING_MM):
         return (f"The slices are unevenly spaced: {steps.min():.2f} to {steps.max():.2f} mm, one distance is expected. "
                 "Export one reconstruction with even spacing.")
     return None

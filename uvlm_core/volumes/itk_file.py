@@ -78,4 +78,6 @@ def _last_words(error: RuntimeError) -> str:
     words = (lines or [str(error)])[-1]
     if words.startswith("Reason:"):  # MetaImage reports the last system error, which need not be the cause
         return "its voxels are missing or end too early"
+    if ".cxx" in words or "Unable to determine ImageIO" in words:
+        return "its first bytes are those of another kind of file"
     return words.split("ERROR:")[-1].strip().rstrip(".")[:160]
