@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from uvlm_core.resources import resource
@@ -26,7 +26,7 @@ class Label:
     region: str
     side: str | None
     color: tuple[int, int, int]
-    codes: dict
+    codes: dict = field(hash=False)
     single_component: bool
 
 

@@ -60,10 +60,10 @@ def random_patch(
     # grid_sample wants x, y, z in -1..1
     grid = (points / extent * 2 - 1).flip(-1)[None]
     moved = functional.grid_sample(
-        torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None] + 1000, grid, align_corners=True
+        torch.from_numpy(image.astype(np.float32))[None, None] + 1000, grid, align_corners=True
     )[0, 0] - 1000
     labelled = functional.grid_sample(
-        torch.from_numpy(np.ascontiguousarray(target)).float()[None, None], grid, mode="nearest", align_corners=True
+        torch.from_numpy(target.astype(np.float32))[None, None], grid, mode="nearest", align_corners=True
     )[0, 0]
     return moved.numpy(), labelled.numpy().astype(np.uint8)
 

@@ -100,7 +100,7 @@ def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callabl
         from uvlm_core.phantom.generator import make_phantom
 
         seeds = range(source["first_seed"], source["first_seed"] + source["count"])
-        options = {option: source[option] for option in ("region", "findings") if option in source}
+        options = {option: source[option] for option in ("region", "findings", "shape", "spacing") if option in source}
         return [(f"{name}_{seed}", source, lambda seed=seed: _from_phantom(make_phantom(seed, **options)))
                 for seed in seeds]
     if data_root is None:
