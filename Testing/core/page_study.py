@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from uvlm_core.labels import finding_named, findings, label_named, regions
 
 SHAPE = (60, 90, 110)
@@ -54,7 +55,8 @@ def make_study() -> dict:
     nodule = segment("lung_nodule", np.array(NODULE) - RADIUS, np.array(NODULE) + RADIUS, NODULE, side="left",
                      place="left upper lobe", id="lung_nodule-1")
     liver = segment("liver", (4, 25, 22), (21, 59, 59), (13, 42, 41))
-    flag = {"kind": "prior", "level": "warning", "message": "There is no <prior> examination & none was read."}
+    flag = {"kind": "prior", "message": "There is no <prior> examination & none was read.", "sentence": "s4",
+            "finding": None, "expected": None, "found": "unchanged", "suggestion": ""}
     rows = []
     for finding in findings():
         state = {"Lung nodule": "present", "Kidney lesion": "not imaged", "Bronchiectasis": "not assessed",

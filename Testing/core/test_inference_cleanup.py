@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from uvlm_core.inference.cleanup import clean_scores
 from uvlm_core.inference.field_of_view import ABSENT, IMAGED, PARTLY, field_of_view
 from uvlm_core.labels import label_named, labels

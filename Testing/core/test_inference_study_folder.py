@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from uvlm_core.errors import StudyError
 from uvlm_core.inference.study_folder import SCHEMA, is_study, writing
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from browser import open_page, settle, start_browser
 from page_study import LIVER, NODULE, lps_arrays, make_study
+
 from uvlm_core.report.page import render_page
 
 
@@ -92,7 +93,8 @@ def test_a_click_on_a_mask_lights_up_its_sentences(page):
 
     ActionChains(page).move_to_element_with_offset(canvas, *map(round, place)).click().perform()
     settle(page)
-    assert [row.get_attribute("data-sentence") for row in page.find_elements("css selector", ".sentence.active")] == ["s3"]
+    lit = page.find_elements("css selector", ".sentence.active")
+    assert [row.get_attribute("data-sentence") for row in lit] == ["s3"]
     assert page.find_element("id", "under").text == "liver"
 
 

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from page_study import NODULE, RADIUS, lps_arrays, ras
+
 from uvlm_core.labels import label_named
 from uvlm_core.report.page_images import KNOTS, pack, reduce_images
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from page_study import lps_arrays, make_study
+
 from uvlm_core.report.page import render_page
 from uvlm_core.report.plain_text import plain_text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ from uvlm_core.report.checks import check_report
 from uvlm_core.report.links import link_report
 from uvlm_core.report.measurements import Segment, cardiothoracic_ratio, measure_segments
 from uvlm_core.volumes.volume import Volume
+
+MOST_PARTS = 40
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,13 @@ class Masks:
 
 
 def measured(labels: np.ndarray, volume: Volume, view: FieldOfView) -> Masks:
-    """Measures a label map on the scan's own grid."""
-    segments = measure_segments(labels, volume.array, volume.ijk_to_ras)
+    """Measures a label map on the scan's own grid; of one label the MOST_PARTS largest parts are segments."""
+    kept: Counter = Counter()
+    segments = []
+    for segment in measure_segments(labels, volume.array, volume.ijk_to_ras):  # largest first within a label
+        kept[segment.label] += 1
+        if kept[segment.label] <= MOST_PARTS:
+            segments.append(segment)
     return Masks(labels, segments, view, cardiothoracic_ratio(labels, volume.ijk_to_ras))
 
 

@@ -67,7 +67,8 @@ def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[floa
         if label.kind == "lesion":
             wanted = HOSTS.get(label.name)
             wanted = None if wanted is None else [channels[name] for name in wanted if name in channels]
-            _remove(scores, winner, channel, _speck_parts(winner, scores, channel, label, voxel_ml, hosts, wanted, steps))
+            found = _speck_parts(winner, scores, channel, label, voxel_ml, hosts, wanted, steps)
+            _remove(scores, winner, channel, found)
     return winner
 
 
@@ -120,7 +121,7 @@ def _near(hosts: np.ndarray, wanted: list[int], box: tuple[slice, ...], steps: i
     """Bool of the box's shape: within `steps` voxels of a wanted channel."""
     wide, inner = _widened(box, steps, hosts.shape)
     mask = np.isin(hosts[wide], wanted)
-    return ndimage.binary_dilation(mask, EVERY_NEIGHBOUR, iterations=steps)[inner]
+    return _widen(mask, steps)[inner]
 
 
 def _widened(box: tuple[slice, ...], by: int, shape: tuple[int, ...]):
@@ -132,6 +133,11 @@ def _widened(box: tuple[slice, ...], by: int, shape: tuple[int, ...]):
     return wide, inner
 
 
+def _widen(mask: np.ndarray, steps: int) -> np.ndarray:
+    """Dilation by a cube, one axis after the other: many times faster than a structuring element."""
+    return ndimage.maximum_filter(mask.astype(np.uint8), 2 * steps + 1, mode="constant").astype(bool)
+
+
 def _remove(scores: np.ndarray, winner: np.ndarray, channel: int, found) -> None:
     """Sets the channel to 0 in the marked voxels and their surroundings, but not next to what stays of it."""
     if found is None or not found[1].any():
@@ -141,7 +147,7 @@ def _remove(scores: np.ndarray, winner: np.ndarray, channel: int, found) -> None
     marked = np.zeros(winner[wide].shape, bool)
     marked[inner] = gone
     stays = (winner[wide] == channel) & ~marked
-    area = ndimage.binary_dilation(marked, EVERY_NEIGHBOUR) & ~ndimage.binary_dilation(stays, EVERY_NEIGHBOUR)
+    area = _widen(marked, 1) & ~_widen(stays, 1)
     area |= marked
     scores[(channel, *wide)][area] = 0
     places = tuple(index + side.start for index, side in zip(np.nonzero(marked), wide, strict=True))

@@ -43,7 +43,8 @@ def study_content(volume: Volume, scan_hash: str, warnings: Sequence[str], view:
                  "shape": list(volume.shape), "spacing_mm": [round(step, 6) for step in volume.spacing],
                  "ijk_to_ras": [[round(float(value), 9) for value in row] for row in volume.ijk_to_ras],
                  "warnings": list(warnings)},
-        "regions": [{"name": name, "title": title, "coverage": view.regions[name]} for name, title in regions().items()],
+        "regions": [{"name": name, "title": title, "coverage": view.regions[name]}
+                    for name, title in regions().items()],
         "organs": dict(view.organs),
         "findings": findings,
         "segments": segment_rows(segments, cut),

@@ -51,8 +51,8 @@ def choose(device: str = "auto", precision: str = "auto", parameters: int = 0) -
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         built = "" if torch.version.cuda else "; the installed PyTorch was built without CUDA"
-        raise UVLMError(f"No CUDA device can be used on this machine{built}. Use the device 'cpu', or install a PyTorch "
-                        "with CUDA that fits the driver.")
+        raise UVLMError(f"No CUDA device can be used on this machine{built}. Use the device 'cpu', or install a "
+                        "PyTorch with CUDA that fits the driver.")
     if device == "mps" and not torch.backends.mps.is_available():
         raise UVLMError("No Apple GPU (MPS) can be used on this machine. Use the device 'cpu'.")
     if precision == "bf16" and device == "mps":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -58,8 +58,10 @@ def run_report(scan: str | Path, out: str | Path, bundle: str | Path | None = No
     """
     check_choice(device, precision)
     begin, monitor = datetime.now(UTC), Monitor(progress, cancel)
-    with writing(out) as folder, ThreadPoolExecutor(1) as beside:
+    with writing(out) as folder:
+        beside = ThreadPoolExecutor(1)
         loading = beside.submit(_load, Path(bundle) if bundle else resource("Models", "demo"), device, precision)
+        beside.shutdown(wait=False)  # a run that is stopped does not wait for it
         volume, scan_hash, warnings = _read(Path(scan), series, monitor, notify)
         study = _analyse(volume, scan_hash, warnings, loading, monitor, seed)
         with monitor.stage("save"):
@@ -123,6 +125,9 @@ def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Futur
     from uvlm_core.inference.heads import run_heads
 
     with monitor.stage("load model"):
+        while not loading.done():
+            wait([loading], timeout=0.2)
+            monitor.check()
         bundle, placement = loading.result()
     config, info = bundle.model.config, bundle.info
     with monitor.stage("grid"):

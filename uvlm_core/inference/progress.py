@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from uvlm_core.errors import Cancelled
 
-STAGES = ("read", "check", "grid", "load model", "encode", "segment", "classify", "write report", "measure", "save")
+STAGES = ("read", "check", "load model", "grid", "encode", "segment", "classify", "measure", "write report", "save")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from uvlm_core.errors import StudyError
@@ -149,10 +149,8 @@ class _Lock:
 
     def __init__(self, path: Path):
         self._file = open(path, "w+b")  # noqa: SIM115
-        try:
+        with suppress(OSError):  # a file system without locks: age decides instead
             _lock_file(self._file)
-        except OSError:
-            pass  # a file system without locks: age decides instead
 
     def release(self) -> None:
         self._file.close()

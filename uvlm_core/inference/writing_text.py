@@ -63,6 +63,8 @@ def write_text(bundle, vision, prompt: str, placement: Placement, monitor: Monit
     if not ids:
         raise UVLMError("The model wrote no report for this scan. Use another bundle.")
     text, spans = tokenizer.decode_with_spans(ids)
+    if text != told:
+        monitor.tell(len(ids), MOST_TOKENS, text[len(told) :])
     config = model.config
     return WrittenText(text, spans, np.array([row[0] for row in rows], np.float32), np.stack([row[1] for row in rows]),
                        tuple(vision.grid), config.encoder.total_stride(config.injection.source), ended)

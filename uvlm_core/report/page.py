@@ -9,6 +9,7 @@ import numpy as np
 
 from uvlm_core.labels import labels
 from uvlm_core.report.page_images import KNOTS, PageImages, pack, reduce_images
+from uvlm_core.report.plain_text import measurements_by_segment
 
 ASSETS = Path(__file__).resolve().parent / "page_assets"
 SCRIPTS = ("page_data.js", "page_views.js", "page_links.js")
@@ -109,10 +110,10 @@ def _index_box(bbox, to_index: np.ndarray, shape) -> tuple[np.ndarray, np.ndarra
 
 
 def _start(study: dict, segments: list[dict], images: PageImages) -> tuple[list[float], str]:
-    """Where the page opens: at the largest mask of the likeliest present finding, else in the middle of the scan."""
+    """Where the page opens: at the largest mask of the likeliest present finding (devices last), else in the middle."""
     by_id = {segment["id"]: segment for segment in segments}
     present = [row for row in study["findings"] if row["state"] == "present" and row["segments"]]
-    for row in sorted(present, key=lambda row: -(row["probability"] or 0)):
+    for row in sorted(present, key=lambda row: (row["region"] == "devices", -(row["probability"] or 0))):
         shown = [by_id[name] for name in row["segments"] if name in by_id]
         if shown:
             largest = max(shown, key=lambda segment: segment["volume"])
@@ -138,7 +139,8 @@ def _content(study: dict) -> dict:
                      for row in section["sentences"]]
         sections.append({"title": section["title"], "coverage": coverage.get(section["name"]),
                          "impression": section["name"] == "impression", "sentences": sentences})
-    rows = [{**row, "css": css[row["id"]], **_values(row, study)} for row in study["segments"]]
+    table = measurements_by_segment(study)
+    rows = [{**row, "css": css[row["id"]], **_values(row, table.get(row["id"], {}))} for row in study["segments"]]
     return {"scan": study["scan"], "warnings": study["scan"]["warnings"], "sections": sections,
             "flags": [_flag(flag) for flag in study["report"]["flags"]], "regions": study["regions"],
             "findings": _finding_rows(study), "windows": WINDOWS, "views": VIEWS,
@@ -160,16 +162,16 @@ def _finding_rows(study: dict) -> list[dict]:
         if row["state"] not in STATES:
             continue
         imaged = row["state"] != "not imaged" and row["probability"] is not None
-        rows.append({**row, "percent": round(100 * row["probability"], 1) if imaged else None,
+        side = row["side"] if row["state"] in ("present", "uncertain") else None
+        rows.append({**row, "side": side, "percent": round(100 * row["probability"], 1) if imaged else None,
                      "tick": round(100 * row["threshold"], 1) if imaged and row["threshold"] is not None else None,
                      "sentences": row["name"] in spoken})
     return sorted(rows, key=lambda row: (STATES.index(row["state"]), -(row["percent"] or 0)))
 
 
-def _values(segment: dict, study: dict) -> dict:
+def _values(segment: dict, measurements: dict[str, dict]) -> dict:
     """Diameter, volume and mean HU of a segment as printed."""
-    values = {row["name"]: row["value"] for row in study["measurements"] if row["segment"] == segment["id"]}
-    diameter, mean = values.get("longest_diameter"), values.get("mean_hu")
+    diameter, mean = (measurements.get(name, {}).get("value") for name in ("longest_diameter", "mean_hu"))
     volume = segment["volume_ml"]
     return {"diameter": "" if diameter is None else f"{diameter:.0f} mm",
             "volume": f"{volume:.0f} ml" if volume >= 10 else f"{volume:.1f} ml" if volume >= 1 else f"{volume:.2f} ml",

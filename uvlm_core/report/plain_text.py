@@ -27,8 +27,8 @@ def plain_text(study: dict) -> str:
     lines += ["", "Measurements (from the masks)", *_measurements(study)]
     provenance = study["provenance"]
     lines += ["", _wrapped(f"Model {provenance.get('model', '?')} {provenance.get('model_version', '')}, bundle sha256 "
-                           f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}."), "", NOTICE]
-    return "\n".join(lines) + "\n"
+                           f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}.")]
+    return "\n".join([*lines, "", NOTICE]) + "\n"
 
 
 def _wrapped(text: str, indent: str = "  ") -> str:
@@ -42,10 +42,18 @@ def _finding(row: dict) -> str:
     return f"  {row['name']}: {row['state']}{side} ({row['probability']:.2f}, {row['threshold']:.2f})"
 
 
+def measurements_by_segment(study: dict) -> dict[str, dict[str, dict]]:
+    """Segment id -> name of the quantity -> its measurement."""
+    table: dict[str, dict[str, dict]] = {}
+    for row in study["measurements"]:
+        table.setdefault(row["segment"], {})[row["name"]] = row
+    return table
+
+
 def _measurements(study: dict) -> list[str]:
-    lines = []
+    lines, table = [], measurements_by_segment(study)
     for segment in study["segments"]:
-        values = {row["name"]: row for row in study["measurements"] if row["segment"] == segment["id"]}
+        values = table.get(segment["id"], {})
         if segment["kind"] == "organ" and "cardiothoracic_ratio" not in values:
             continue
         words = [f"{row['name'].replace('_', ' ')} {row['value']:g}{'' if row['unit'] == '1' else ' ' + row['unit']}"
