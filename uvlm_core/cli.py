@@ -6,22 +6,42 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from uvlm_core.errors import Cancelled, UVLMError
+from uvlm_core.errors import Cancelled, UVLMError, VolumeError
+from uvlm_core.failures import CANCELLED, VERIFICATION, failure
+from uvlm_core.processors import limit_threads
+from uvlm_core.version import VERSION
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  help="U-VLM for CT: masks, findings and a linked report. Research use only.")
-bundle_app = typer.Typer(no_args_is_help=True, help="Look into model bundles.")
-reference_app = typer.Typer(no_args_is_help=True, help="Compare with the released U-VLM code.")
+PLAIN = {"no_args_is_help": True, "rich_markup_mode": None}  # rich would double the time that --help takes
+app = typer.Typer(**PLAIN, add_completion=False, pretty_exceptions_enable=False,
+                  help="U-VLM for CT: masks, findings and a linked report. Research use only.",
+                  epilog="With --debug, any command shows the traceback of an error.")
+bundle_app = typer.Typer(**PLAIN, help="Look into model bundles.")
+reference_app = typer.Typer(**PLAIN, help="Compare with the released U-VLM code.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(reference_app, name="reference")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")]
-_stop = threading.Event()
+Bundle = Annotated[Path, typer.Argument(help="Folder of a bundle.")]
+Seed = Annotated[int, typer.Option(help="Seed of the first of them; never one that was trained on.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"uvlm {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
+                                                  help="Show the version and exit.")] = False) -> None:
+    """Options of the command itself."""
 
 
 @app.command()
@@ -34,13 +54,16 @@ def report(
     series: Annotated[str | None, typer.Option(help="Series of a DICOM folder: number or part of its name.")] = None,
     json_progress: Annotated[bool, typer.Option("--json-progress", help="One JSON object per line on stdout.")] = False,
 ) -> None:
-    """Read a CT: masks, a probability per finding and a linked report, as a study folder with a page."""
+    """Read a CT: masks, finding probabilities, linked report.
+
+    The result is a study folder with a page for the browser; it appears when it is complete.
+    """
     from uvlm_core.inference.pipeline import run_report
     from uvlm_core.terminal import JsonProgress, StageBar
 
-    with (JsonProgress() if json_progress else StageBar()) as show:
-        run_report(scan, out, bundle, device, precision, progress=show, cancel=_stop.is_set, series=series,
-                   notify=show.note)
+    progress = JsonProgress() if json_progress else StageBar()
+    with _cancellable("Cancelled. Nothing was left behind.") as stop, progress as show:
+        run_report(scan, out, bundle, device, precision, progress=show, cancel=stop, series=series, notify=show.note)
     if json_progress:
         print(json.dumps({"event": "finished", "study": str(out)}), flush=True)
     else:
@@ -50,18 +73,18 @@ def report(
 @app.command()
 def check(scan: Annotated[Path, typer.Argument(help="A scan file or DICOM folder.")],
           series: Annotated[str | None, typer.Option(help="Series of a DICOM folder.")] = None) -> None:
-    """Say whether a scan can be read and is a CT."""
+    """Say whether a scan is a CT that can be read, and its geometry."""
+    from uvlm_core.terminal import volume_rows
     from uvlm_core.volumes.ct_check import check_ct
     from uvlm_core.volumes.reading import read_volume
 
     volume = read_volume(scan, series, notify=lambda text: print(text, file=sys.stderr))
     result = check_ct(volume)
-    spacing = " x ".join(f"{step:.3g}" for step in volume.spacing[::-1])
-    print(f"{volume.name}: {' x '.join(map(str, volume.shape[::-1]))} voxels of {spacing} mm (x, y, z)")
+    _print_rows(volume_rows(volume))
     for text in result.warnings:
         print(f"Note: {text}")
     if not result.is_ct:
-        raise UVLMError(" ".join(result.reasons))
+        raise VolumeError(result.message)
     print("This is a CT that UVLM can read.")
 
 
@@ -70,15 +93,18 @@ def phantom(
     count: Annotated[int, typer.Argument(help="How many cases.")],
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the first case.")] = 0,
+    shape: Annotated[str, typer.Option(help="Voxels along z, y and x.")] = "96x128x128",
     region: Annotated[str | None, typer.Option(help="chest, abdomen or both; default: mixed.")] = None,
 ) -> None:
-    """Write synthetic CT cases: images, label maps and a table with reports and labels."""
+    """Write synthetic CT cases with masks, labels and reports."""
     from tqdm import tqdm
 
     from uvlm_core.phantom.table import write_cases
 
+    sizes = _sizes(shape)
     with tqdm(total=count, unit="case", disable=not sys.stderr.isatty()) as bar:
-        path = write_cases(count, out, seed, progress=lambda done, total: bar.update(done - bar.n), region=region)
+        path = write_cases(count, out, seed, progress=lambda done, total: bar.update(done - bar.n), region=region,
+                           shape=sizes)
     print(f"Cases: {path}")
 
 
@@ -91,10 +117,11 @@ def train(
     data: Annotated[Path | None, typer.Option(help="Folder of the real scans; default: UVLM_DATA.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
 ) -> None:
-    """Train the stages of a recipe. The same command goes on after a kill."""
+    """Train the stages of a recipe; the same command resumes them."""
     from uvlm_core.training.run import train_command
 
-    weights = train_command(recipe, out, stage, start, data, device, cancel=_stop.is_set)
+    with _cancellable("Stopped. The same command goes on from the last checkpoint.") as stop:
+        weights = train_command(recipe, out, stage, start, data, device, cancel=stop)
     print(f"Weights: {weights}")
 
 
@@ -103,12 +130,32 @@ def export_bundle(
     run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
     out: Out,
     cases: Annotated[int, typer.Option(help="Phantoms to measure the model on.")] = 200,
-    seed: Annotated[int, typer.Option(help="Seed of the first of them; never one that was trained on.")] = 900000,
+    seed: Seed = 900000,
 ) -> None:
-    """Make a bundle of a training run: choose thresholds, measure it on new phantoms, write the model card."""
+    """Make a bundle of a finished training run.
+
+    Chooses thresholds, measures the model on new phantoms and writes the model card.
+    """
     from uvlm_core.training.export import export_run
 
     print(f"Bundle: {export_run(run, out, cases, seed)}")
+
+
+@app.command()
+def evaluate(
+    bundle: Bundle,
+    out: Out,
+    cases: Annotated[int, typer.Option(help="Phantoms to measure the model on.")] = 200,
+    seed: Seed = 900000,
+) -> None:
+    """Measure a bundle on new phantoms: masks, probabilities, text.
+
+    The same command goes on after a kill.
+    """
+    from uvlm_core.evaluation.bundle_figures import FIGURES, evaluate_bundle
+
+    _print_figures(evaluate_bundle(bundle, out, cases, seed))
+    print(f"Figures: {out / FIGURES}")
 
 
 @app.command()
@@ -116,29 +163,25 @@ def info() -> None:
     """Versions and devices."""
     from uvlm_core.terminal import machine_rows
 
-    for name, value in machine_rows():
-        print(f"{name:14} {value}")
+    _print_rows(machine_rows())
 
 
 @bundle_app.command("info")
-def bundle_info(folder: Annotated[Path, typer.Argument(help="Folder of a bundle.")]) -> None:
-    """What a bundle is, its licence, intended use and measured figures."""
+def bundle_info(folder: Bundle) -> None:
+    """What a bundle is, its licence, use and figures."""
     from uvlm_core.model.bundle import read_info
 
     found = read_info(folder)
     size = sum(entry["bytes"] for entry in found.files.values()) / 1e6
-    rows = {"Name": f"{found.name} {found.version}", "Licence": found.licence, "Intended use": found.intended_use,
-            "Training data": found.training_data, "Size": f"{size:.1f} MB", "Findings": ", ".join(found.assessed)}
-    for name, value in rows.items():
-        print(f"{name:14} {value}")
-    for name, value in found.figures.items():
-        if isinstance(value, (int, float)):
-            print(f"  {name:38} {value:.3f}")
+    _print_rows([("Name", f"{found.name} {found.version}"), ("Licence", found.licence),
+                 ("Intended use", found.intended_use), ("Training data", found.training_data),
+                 ("Size", f"{size:.1f} MB"), ("Findings", ", ".join(found.assessed))])
+    _print_figures(found.figures)
 
 
 @bundle_app.command("verify")
-def bundle_verify(folder: Annotated[Path, typer.Argument(help="Folder of a bundle.")]) -> None:
-    """Check every file of a bundle, and that its weights fit its configuration."""
+def bundle_verify(folder: Bundle) -> None:
+    """Check that a bundle is complete and unaltered."""
     from uvlm_core.model.bundle import load_bundle
 
     print(f"The bundle {load_bundle(folder).info.name} is complete and unaltered.")
@@ -150,49 +193,72 @@ def reference_verify(folder: Annotated[Path, typer.Argument(help="Folder of one 
     from uvlm_core.model.reference_verify import verify_and_print
 
     if not verify_and_print(folder):
-        raise typer.Exit(1)
+        raise typer.Exit(VERIFICATION)
 
 
 def main() -> None:
-    """Runs the command; users see sentences, never a traceback (unless they ask with --debug)."""
+    """Runs the command and ends the process with its exit code; see `failures` for the codes."""
     debug = "--debug" in sys.argv
-    if debug:
-        sys.argv.remove("--debug")
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # a narrow terminal encoding must not end a run
-    signal.signal(signal.SIGINT, lambda *_: _interrupt())
-    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a narrow terminal encoding must not end a run
+    limit_threads()
     try:
-        code = app(standalone_mode=False)  # what typer.Exit carries comes back as a number
+        code = app(arguments or ["--help"], prog_name="uvlm", standalone_mode=False)  # what typer.Exit carries
+        if code == CANCELLED:  # typer turns a KeyboardInterrupt into this
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            raise
+        code, text = failure(error)
+        if "--json-progress" in arguments:
+            print(json.dumps({"event": "failed", "exit_code": code, "message": text}), flush=True)
+        print(text, file=sys.stderr, flush=True)
+        sys.exit(code)
+
+
+@contextmanager
+def _cancellable(text: str) -> Iterator[Callable[[], bool]]:
+    """Ctrl-C or a termination signal stops the work at its next safe point, a second one at once; ends with `text`.
+
+    Gives the function that says whether to stop.
+    """
+    stop = threading.Event()
+
+    def interrupt(*_) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield stop.is_set
     except (Cancelled, KeyboardInterrupt) as error:
-        _say(str(error) or "Cancelled; nothing was left behind.")
-        sys.exit(130)
-    except UVLMError as error:
-        if debug:
-            raise
-        _say(f"Error: {error}")
-        sys.exit(2)
-    except Exception as error:
-        if debug:
-            raise
-        if hasattr(error, "format_message"):  # a wrong option or argument
-            _say(f"Error: {error.format_message()}\nSee: uvlm --help")
-            sys.exit(2)
-        _say(f"Error: something unexpected happened ({type(error).__name__}: {error}). Nothing was written. "
-             "Run the same command with --debug and send what it prints to the developers.")
-        sys.exit(70)
+        raise Cancelled(text) from error
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
-def _interrupt() -> None:
-    """First Ctrl-C: stop at the next safe point. Second: stop now."""
-    if _stop.is_set():
-        raise KeyboardInterrupt
-    _stop.set()
+def _sizes(shape: str) -> tuple[int, int, int]:
+    try:
+        z, y, x = (int(size) for size in shape.lower().replace(",", "x").split("x"))
+    except ValueError as error:
+        raise UVLMError(f"A shape is three numbers such as 96x128x128 (z, y, x); found '{shape}'.") from error
+    return z, y, x
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    for name, value in rows:
+        print(f"{name:14} {value}")
+
+
+def _print_figures(figures: dict) -> None:
+    for name, value in figures.items():
+        if isinstance(value, (int, float)):
+            print(f"  {name:38} {value if isinstance(value, int) else format(value, '.3f')}")
 
 
 if __name__ == "__main__":

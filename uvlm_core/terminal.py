@@ -9,6 +9,7 @@ import sys
 from tqdm import tqdm
 
 from uvlm_core.inference.progress import STAGES, Progress
+from uvlm_core.version import VERSION
 
 # rough share of the time that each stage takes with the demo model on a CPU; only the estimate hangs on it
 SHARES = {"read": 15, "check": 2, "grid": 5, "load model": 3, "encode": 20, "segment": 15, "classify": 5,
@@ -60,15 +61,22 @@ class JsonProgress:
 
 def machine_rows() -> list[tuple[str, str]]:
     """(name, value) of versions and devices."""
-    from importlib.metadata import PackageNotFoundError, version
-
     import torch
 
-    try:
-        own = version("slicer-uvlm")
-    except PackageNotFoundError:  # inside a Slicer extension nothing is installed by pip
-        own = "not installed as a package"
     cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no"
-    return [("uvlm", own), ("python", platform.python_version()), ("torch", torch.__version__),
+    return [("uvlm", VERSION), ("python", platform.python_version()), ("torch", torch.__version__),
             ("cpu", f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"),
             ("cuda", cuda), ("mps", "yes" if torch.backends.mps.is_available() else "no")]
+
+
+def volume_rows(volume) -> list[tuple[str, str]]:
+    """(name, value) of a Volume's geometry, in the order x, y, z that scanners and viewers use."""
+    from nibabel.orientations import aff2axcodes
+
+    def three(values, form: str) -> str:
+        return " x ".join(format(value, form) for value in values)
+
+    shape, spacing = volume.shape[::-1], volume.spacing[::-1]
+    extent = [size * step for size, step in zip(shape, spacing, strict=True)]
+    return [("Scan", volume.name), ("Voxels", three(shape, "d")), ("Spacing", f"{three(spacing, '.3g')} mm"),
+            ("Extent", f"{three(extent, '.0f')} mm"), ("Axes towards", " ".join(aff2axcodes(volume.ijk_to_ras)))]
