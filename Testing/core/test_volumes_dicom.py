@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
 from uvlm_core.errors import VolumeError
 from uvlm_core.volumes.dicom_headers import scan_folder
 from uvlm_core.volumes.dicom_pixels import PixelReader
@@ -53,7 +54,7 @@ def write_slice(path: Path, pixels: np.ndarray, position, series="1.2.3", orient
 
 def write_series(folder: Path, count=SLICES, step=2.5, orientation=AXIAL, towards=None, skip=(), change=None,
                  prefix="", **attributes) -> Path:
-    """Slices in shuffled file order; `towards` is the direction of stacking, `change(k)` gives attributes of slice k."""
+    """Slices in shuffled file order; `towards` is the direction of stacking, `change(k)` attributes of slice k."""
     normal = np.cross(*orientation) if towards is None else np.asarray(towards)
     names = np.random.default_rng(1).permutation(count)
     for k in range(count):
@@ -220,7 +221,8 @@ def faulty(folder: Path) -> list[tuple[Path, list[str]]]:
         (dynamic, ["4-D study", "3 times", "1.2.3.0"]),
         (write_series(folder / "single", count=1), ["single slice"]),
         (write_series(folder / "mr", Modality="MR"), ["no CT", "MR"]),
-        (write_series(folder / "scouts", count=2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), ["only a localiser"]),
+        (write_series(folder / "scouts", count=2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]),
+         ["only a localiser"]),
         (write_series(folder / "colour", **rgb), ["colour pictures"]),
         (write_series(folder / "capture", SOPClassUID=SecondaryCaptureImageStorage, ImagePositionPatient=None,
                       ImageOrientationPatient=None), ["secondary capture", "position, orientation missing"]),
@@ -300,7 +302,7 @@ LOSSLESS_AND_LOSSY = {  # transfer syntax -> (largest, mean) difference in HU fr
 @needs_data
 @pytest.mark.parametrize("syntax", LOSSLESS_AND_LOSSY)
 def test_one_slice_in_fifteen_transfer_syntaxes(syntax):
-    """What an installed decoder reads has the HU of the uncompressed slice; the rest is named with a decoder to install."""
+    """What an installed decoder reads has the HU of the uncompressed slice; the rest is named."""
     folder = DATA / "hard" / "cs_transfer_syntaxes"
     path = next(folder.glob(f"*_1.2.840.10008.{syntax}.dcm"))
     truth = PixelReader().hounsfield(scan_folder(folder / "CTImage.dcm").slices[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from uvlm_core.errors import VolumeError
 from uvlm_core.volumes.grid import GridSpec, grid_to_ras, labels_to_grid, scores_to_scan, to_grid
 from uvlm_core.volumes.orientation import orientation_of

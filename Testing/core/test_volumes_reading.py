@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+
 from uvlm_core.errors import VolumeError
 from uvlm_core.volumes.reading import input_hash, read_volume
 from uvlm_core.volumes.volume import Volume
@@ -67,8 +68,8 @@ def test_fractions_stay_float32(tmp_path):
     assert volume.array.dtype == np.float32 and np.allclose(volume.array, array.transpose())
 
 
-@pytest.mark.parametrize(("dtype", "slope", "intercept"), [(np.uint16, 1, -1024), (np.int16, 2, -100), (np.int16, 0.5, 3),
-                                                           (np.uint8, 10, -1000), (np.float32, 1000, -5)])
+@pytest.mark.parametrize(("dtype", "slope", "intercept"), [
+    (np.uint16, 1, -1024), (np.int16, 2, -100), (np.int16, 0.5, 3), (np.uint8, 10, -1000), (np.float32, 1000, -5)])
 def test_slope_and_intercept_are_applied_once(tmp_path, dtype, slope, intercept):
     stored = np.random.default_rng(1).integers(0, 200, SHAPE).astype(dtype)
     volume = read_volume(raw_nifti(tmp_path / "scan.nii.gz", stored, slope, intercept))
@@ -275,7 +276,8 @@ def test_written_label_maps_are_read_back_and_equal_bytes(tmp_path, name):
     assert image.get_data_dtype() == np.uint8 and (np.asarray(image.dataobj) == labels.transpose()).all()
     assert np.allclose(image.affine, AFFINE) and np.allclose(image.get_qform(), AFFINE, atol=1e-4)
     itk = SimpleITK.ReadImage(str(path))
-    assert np.allclose(itk.TransformIndexToPhysicalPoint((2, 3, 4)), (AFFINE @ [2, 3, 4, 1])[:3] * [-1, -1, 1], atol=1e-4)
+    place = (AFFINE @ [2, 3, 4, 1])[:3] * [-1, -1, 1]  # RAS to ITK's LPS
+    assert np.allclose(itk.TransformIndexToPhysicalPoint((2, 3, 4)), place, atol=1e-4)
 
 
 def test_written_volumes_come_back_exactly(tmp_path):

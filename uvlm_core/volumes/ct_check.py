@@ -13,6 +13,7 @@ SAMPLE = 2_000_000  # voxels looked at
 FEWEST_SLICES = 8
 SHORTEST_MM = 20.0
 LONGEST_MM = 2500.0
+POSSIBLE_HU = (-1400, 4000)  # strong noise in air reaches below -1100
 SPACING_MM = (0.05, 20.0)
 WHAT_TO_DO = "UVLM reads chest and abdomen CT in HU. Choose the original CT series."
 
@@ -93,7 +94,8 @@ def _values(values: np.ndarray) -> tuple[list[str], list[str]]:
     if share["below -30"] < 0.004:
         return [_positive_only(values, found)], []
     if share["possible"] < 0.97:
-        return [f"It has {found}; {1 - share['possible']:.0%} of them lie outside -1100 to 4000 HU."], []
+        return [f"It has {found}; {1 - share['possible']:.0%} of them lie outside "
+                f"{POSSIBLE_HU[0]} to {POSSIBLE_HU[1]} HU."], []
     if share["body"] < 0.01:
         return [f"Only {share['body']:.1%} of its voxels lie between -200 and 300 HU, where the tissues of a body are; "
                 f"it has {found}."], []
@@ -104,7 +106,7 @@ def _shares(values: np.ndarray) -> dict[str, float]:
     def between(a, b):
         return float(np.mean((values >= a) & (values <= b)))
 
-    return {"below -30": float(np.mean(values < -30)), "possible": between(-1100, 4000), "body": between(-200, 300),
+    return {"below -30": float(np.mean(values < -30)), "possible": between(*POSSIBLE_HU), "body": between(-200, 300),
             "air": between(-1100, -900), "lung": between(-950, -500)}
 
 
@@ -129,5 +131,5 @@ def _remarks(values, share, low: float, high: float) -> list[str]:
         remarks.append(f"The values are cut off at {low:g} and {high:g} HU (a display window); lungs or bones may be "
                        "judged wrongly.")
     if 0.97 <= share["possible"] < 0.995:
-        remarks.append(f"{1 - share['possible']:.1%} of the values lie outside -1100 to 4000 HU (metal?).")
+        remarks.append(f"{1 - share['possible']:.1%} of the values lie outside {POSSIBLE_HU[0]} to {POSSIBLE_HU[1]} HU (metal?).")
     return remarks

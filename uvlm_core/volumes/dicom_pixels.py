@@ -100,9 +100,9 @@ def _not_decodable(header: SliceHeader, reason: str) -> VolumeError:
 
     name = pydicom.uid.UID(header.syntax).name
     advice = next((text for prefix, text in DECODERS.items() if header.syntax.startswith(prefix)), None)
-    install = f"Install {advice}" if advice else "No decoder is known for it"
+    install = f"Install {advice}, or" if advice else "No decoder is known for it:"
     return VolumeError(f"{header.path.name} is compressed as {name} ({header.syntax}), which no installed decoder "
-                       f"reads ({reason}). {install}, or export the series uncompressed. The file may also be damaged.")
+                       f"reads ({reason}). {install} export the series uncompressed. The file may also be damaged.")
 
 
 def _short(error: Exception) -> str:

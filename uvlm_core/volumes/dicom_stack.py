@@ -13,7 +13,7 @@ from uvlm_core.volumes.dicom_headers import SliceHeader
 SAME_PLACE_MM = 0.01
 MOST_TILT = 0.5  # degrees between the stack's direction and the slices' normal
 MOST_UNEVEN = 0.1  # of the spacing, from where an even stack would have the slice
-ROUNDING_MM = 0.06  # some scanners round positions to 0.1 mm
+ROUNDING_MM = 0.11  # some scanners round positions to 0.1 mm
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
