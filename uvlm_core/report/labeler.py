@@ -38,6 +38,8 @@ def label_sentence(text: str) -> list[Mention]:
             span = _first_term(text, begin, end, patterns)
             if span is not None:
                 found.append((name, span, (begin, end)))
+    reach = _with_what_follows(clauses, [clause for *_, clause in found])
+    found = [(name, span, reach[clause]) for name, span, clause in found]
     mentions = [_mention(text, name, span, clause, found) for name, span, clause in found]
     named = {mention.finding for mention in mentions}
     for name, pattern in wording.NORMAL.items():
@@ -63,6 +65,19 @@ def _clauses(text: str) -> list[tuple[int, int]]:
     return [(begin, end) for begin, end in zip(starts, [*ends, len(text)], strict=True) if text[begin:end].strip(" ,;:.\n")]
 
 
+def _with_what_follows(clauses: list[tuple[int, int]], used: list[tuple[int, int]]) -> dict:
+    """Each clause with a finding -> the same, with the clauses after it that name none ("…, the largest 14 mm")."""
+    reach = {}
+    current = None
+    for clause in clauses:
+        if clause in used:
+            current = clause
+            reach[clause] = clause
+        elif current is not None:
+            reach[current] = (current[0], clause[1])
+    return reach
+
+
 def _first_term(text: str, begin: int, end: int, patterns) -> tuple[int, int] | None:
     clause = text[begin:end]
     for pattern in patterns:
@@ -77,7 +92,8 @@ def _first_term(text: str, begin: int, end: int, patterns) -> tuple[int, int] | 
 
 def _mention(text, name, span, clause, found) -> Mention:
     begin, end = clause
-    state = _state(text[begin:end], span[0] - begin, span[1] - begin)
+    own_end = next((stop for start, stop in _clauses(text) if start <= span[0] < stop), end)
+    state = _state(text[begin:own_end], span[0] - begin, span[1] - begin)
     size = _size(text, span, clause, found)
     if name == "Lymphadenopathy":
         state = _node_state(text[begin:end], state, size)
@@ -124,7 +140,8 @@ def _own(pattern: re.Pattern, text: str, span, clause, found) -> list[re.Match]:
     others = _others(span, clause, found)
     matches = list(pattern.finditer(text, *clause))
     own = [match for match in matches if _is_nearest(match.span(), span, others)]
-    return own or (matches if not others else [])
+    shared = not others or wording.ADJACENT.search(text, *clause)
+    return own or (matches if shared else [])
 
 
 def _side(text, span, clause, found) -> str | None:

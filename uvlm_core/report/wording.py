@@ -75,7 +75,8 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
     ),
     "Atelectasis": (_p(r"\b(atelecta\w+|lobar collapse|collapsed (lung|lobe)|collapse of the)"),),
     "Lung nodule": (
-        _p(r"\b(nodules?|micronodules?|nodular (lesions?|densit\w+|opacit\w+))\b", bars=_OTHER_ORGAN),
+        _p(r"\b(nodules?|micronodules?|nodular (lesions?|densit\w+|opacit\w+|or "
+           r"infiltrative lesions?))\b", bars=_OTHER_ORGAN),
         _p(r"\b(nodules?|micronodules?)\b", needs=_LUNG, bars=r"\b(thyroid|adrenal\w*|hepatic|liver|renal|breast)\b"),
         _p(r"\b(mass(es)?)\b", needs=_LUNG, bars=r"\b(liver|hepatic|renal|kidney|pancrea\w+|adrenal|mediastin\w+|hilar|"
            r"thyroid|breast|axilla\w*|node)\b"),
@@ -150,6 +151,10 @@ CLAUSE_END = re.compile(
     r";|\.\s|\bbut\b|\bhowever\b|\bexcept( for)?\b|\bapart from\b|\bother than\b|\balthough\b|\bthough\b|\bwhile\b|"
     r"\bwhereas\b|\byet\b|,\s+(?=(there|an?|the|with|mild|small|large|moderate|multiple|several)\b)|"
     r",?\s+and\s+(?=(there|no|an?|the|is|are|was|were|has|have)\b)|:\s|\n", re.IGNORECASE)
+
+# what stands beside another finding is on its side
+ADJACENT = re.compile(r"\b(adjacent|associated|accompanying|neighbou?ring|underlying|passive|compressi(ve|on))\b",
+                      re.IGNORECASE)
 
 SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe)\b", re.IGNORECASE)
 NO_SIDE = re.compile(r"\b(left|right)[- ](ventric\w+|atri\w+|heart|anterior descending|main coronary|coronary|circumflex|"
