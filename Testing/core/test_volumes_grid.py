@@ -191,6 +191,18 @@ def test_logits_and_probabilities_give_the_same_labels():
     assert np.mean(a != b) < 2e-3
 
 
+@pytest.mark.parametrize("spacing", [(0.7, 0.7, 1.0), (0.9, 0.9, 5.0), (3.0, 3.0, 3.0), (4.1, 4.3, 4.7)])
+def test_an_organ_that_the_edge_of_the_scan_cuts_reaches_the_edge(spacing):
+    """Grid voxels beyond the scan are background; they must not eat the outermost slices."""
+    for extra in range(4):
+        shape = tuple(int(60 / step) + extra for step in spacing[::-1])
+        volume = Volume(np.full(shape, 40, np.int16), np.diag([-spacing[0], spacing[1], -spacing[2], 1.0]))
+        sample = to_grid(volume, SPEC)
+        target = labels_to_grid(np.ones(shape, np.uint8), volume, sample)
+        assert (target[sample.inside] == 1).all() and (target[~sample.inside] == 0).all()
+        assert (scores_to_scan(one_hot(target, 2), sample, volume) == 1).all()
+
+
 def test_labels_of_another_shape_are_refused():
     volume = Volume(np.zeros((4, 5, 6), np.int16), np.eye(4))
     with pytest.raises(VolumeError, match="must agree"):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import center_of_mass
 
 from uvlm_core.errors import VolumeError
 from uvlm_core.volumes.ct_check import check_ct
@@ -108,6 +109,7 @@ def test_cropped_cts_go_to_the_grid_and_back(name, axes):
     back = scores_to_scan(np.stack([1 - bone, bone]), sample, volume)
     assert back.shape == volume.shape
     assert volume.array[back == 1].mean() > 350 > 150 > volume.array[back == 0].mean()
-    centres = [np.argwhere(mask).mean(0) for mask in (back == 1, sample.hu > 250)]
-    placed = volume.ijk_to_ras @ [*centres[0][::-1], 1], sample.ijk_to_ras @ [*centres[1][::-1], 1]
-    assert np.linalg.norm(placed[0] - placed[1]) < 1.5
+    weights = np.maximum(volume.array, -1000) + 1000.0, np.maximum(sample.hu, -1000) + 1000.0
+    scan, grid = (matrix @ [*center_of_mass(weight)[::-1], 1]
+                  for matrix, weight in zip((volume.ijk_to_ras, sample.ijk_to_ras), weights, strict=True))
+    assert np.linalg.norm(scan - grid) < 0.5

@@ -131,5 +131,6 @@ def _remarks(values, share, low: float, high: float) -> list[str]:
         remarks.append(f"The values are cut off at {low:g} and {high:g} HU (a display window); lungs or bones may be "
                        "judged wrongly.")
     if 0.97 <= share["possible"] < 0.995:
-        remarks.append(f"{1 - share['possible']:.1%} of the values lie outside {POSSIBLE_HU[0]} to {POSSIBLE_HU[1]} HU (metal?).")
+        remarks.append(f"{1 - share['possible']:.1%} of the values lie outside {POSSIBLE_HU[0]} to {POSSIBLE_HU[1]} HU "
+                       "(metal?).")
     return remarks

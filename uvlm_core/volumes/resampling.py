@@ -10,12 +10,13 @@ import numpy as np
 BLOCK = 32  # outputs per matrix product: few enough that the band of inputs stays narrow
 
 
-def axis_weights(n_in: int, n_out: int, start: float, step: float) -> np.ndarray:
+def axis_weights(n_in: int, n_out: int, start: float, step: float, border: float = 0.5) -> np.ndarray:
     """(n_out, n_in) float32 weights; output g lies at input index ``start + g * step``.
 
     Linear interpolation, widened to a triangle of half-width `step` when that is more than one input voxel, so that
     nothing between two outputs is lost. Rows sum to 1; rows that see no input are 0. The centre of gravity of a row is
-    exactly its place (a sampled triangle alone would be off by up to a third of a voxel), except at the borders.
+    exactly its place (a sampled triangle alone would be off by up to a third of a voxel), except at the borders: an
+    output sees the outermost input up to `border` input voxels beyond its centre.
     """
     place = start + step * np.arange(n_out)[:, None]
     away = np.arange(n_in)[None] - place
@@ -25,10 +26,10 @@ def axis_weights(n_in: int, n_out: int, start: float, step: float) -> np.ndarray
     offset, spread = (weights * away).sum(1), (weights * away**2).sum(1)
     lean = np.where(whole & (spread > 1e-9), offset / np.maximum(spread, 1e-9), 0)
     weights = np.clip(weights * (1 - lean[:, None] * away), 0, None)
-    outside = (place[:, 0] < -0.5) | (place[:, 0] > n_in - 0.5)
+    outside = (place[:, 0] < -border) | (place[:, 0] > n_in - 1 + border)
     nearest = np.clip(np.rint(place[:, 0]), 0, n_in - 1).astype(int)
     empty = weights.sum(1) < 1e-6
-    weights[empty, nearest[empty]] = 1  # within half a voxel of the border
+    weights[empty, nearest[empty]] = 1
     weights[outside] = 0
     total = weights.sum(1, keepdims=True)
     return (weights / np.where(total > 0, total, 1)).astype(np.float32)

@@ -24,8 +24,10 @@ def labels_from_scores(scores, shape: tuple[int, int, int], start, step, reverse
     """
     import torch
 
-    weights = [axis_weights(scores.shape[1 + axis], shape[axis], -start[axis] / step[axis], 1 / step[axis])
-               for axis in range(3)]
+    imaged = [_imaged_range(*facts) for facts in zip(scores.shape[1:], shape, start, step, strict=True)]
+    scores = scores[(slice(None), *imaged)]
+    weights = [axis_weights(side.stop - side.start, fine, -(first + side.start * by) / by, 1 / by, border=1.0)
+               for side, fine, first, by in zip(imaged, shape, start, step, strict=True)]
     weights = [matrix[::-1] if back else matrix for matrix, back in zip(weights, reversed_axes, strict=True)]
     out = np.zeros(shape, np.uint8)
     reached = [np.flatnonzero(matrix.any(1)) for matrix in weights]
@@ -41,6 +43,14 @@ def labels_from_scores(scores, shape: tuple[int, int, int], start, step, reverse
             for one in classes:
                 one.compete(index, layer, best, better)
     return out
+
+
+def _imaged_range(coarse: int, fine: int, start: float, step: float) -> slice:
+    """Coarse voxels whose centre lies in the result: others show nothing, and must not win at the result's edge."""
+    centres = start + step * np.arange(coarse)
+    within = np.flatnonzero((centres > -0.5) & (centres < fine - 0.5))
+    nearest = int(np.abs(centres - (fine - 1) / 2).argmin())
+    return slice(int(within[0]), int(within[-1]) + 1) if len(within) else slice(nearest, nearest + 1)
 
 
 def label_boxes(scores) -> list[tuple[int, tuple[slice, slice, slice]]]:
