@@ -112,4 +112,4 @@ def test_cropped_cts_go_to_the_grid_and_back(name, axes):
     weights = np.maximum(volume.array, -1000) + 1000.0, np.maximum(sample.hu, -1000) + 1000.0
     scan, grid = (matrix @ [*center_of_mass(weight)[::-1], 1]
                   for matrix, weight in zip((volume.ijk_to_ras, sample.ijk_to_ras), weights, strict=True))
-    assert np.linalg.norm(scan - grid) < 0.5
+    assert np.linalg.norm(scan - grid) < 2.0  # the table is cropped away
