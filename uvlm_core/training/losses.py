@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from uvlm_core.labels import IGNORE
+from uvlm_core.labels import IGNORE, labels
 
+LESION_WEIGHT = 3.0
 REST = 254  # a voxel that is known to be none of the labels that its case annotates
 
 
@@ -25,35 +26,48 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: flo
         smooth: added to numerator and denominator of the Dice.
 
     Returns:
-        scalar, cross-entropy (mean over counted voxels) + 1 - mean Dice over the foreground classes present.
+        scalar, cross-entropy (mean over counted voxels) + 1 - mean Dice over the foreground classes present; lesions
+        weigh LESION_WEIGHT in both.
     """
-    probability = logits.float().softmax(1).flatten(2)  # (B, C, V)
+    log_probability = logits.float().log_softmax(1).flatten(2)  # (B, C, V)
     target = target.long().flatten(1)  # (B, V)
-    total = probability.new_zeros(())
-    for p, t, k in zip(probability, target, known, strict=True):
+    total = log_probability.new_zeros(())
+    for p, t, k in zip(log_probability, target, known, strict=True):
         total = total + _sample_loss(p, t, k, smooth)
     return total / len(target)
 
 
-def _sample_loss(probability: Tensor, target: Tensor, known: Tensor, smooth: float) -> Tensor:
+def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth: float) -> Tensor:
     counted = target != IGNORE
     rest = target == REST
     index = torch.where(counted & ~rest, target, 0)
-    chosen = probability.gather(0, index[None])[0]  # (V,)
+    log_chosen = log_probability.gather(0, index[None])[0]  # (V,)
     if rest.any():  # the probability of everything that is not annotated
-        chosen = torch.where(rest, 1 - probability[known].sum(0), chosen)
-    cross_entropy = -chosen.clamp_min(1e-6).log()[counted].mean()
+        log_chosen = torch.where(rest, log_probability[~known].logsumexp(0), log_chosen)
+    weight = _class_weights(len(known), log_probability.device)
+    voxel_weight = weight[index] * counted
+    cross_entropy = -(log_chosen * voxel_weight).sum() / voxel_weight.sum().clamp_min(1)
 
+    probability = log_probability.exp()
     mass = (probability * counted).sum(1)  # (C,)
     labelled = counted & ~rest
-    overlap = torch.zeros_like(mass).index_add(0, index, chosen * labelled)
+    overlap = torch.zeros_like(mass).index_add(0, index, log_chosen.exp() * labelled)
     volume = torch.zeros_like(mass).index_add(0, index, labelled.to(mass.dtype))
     present = (volume > 0) & known
     present[0] = False
     if not present.any():
         return cross_entropy
     dice = (2 * overlap + smooth) / (mass + volume + smooth)
-    return cross_entropy + 1 - dice[present].mean()
+    return cross_entropy + 1 - (dice * weight)[present].sum() / weight[present].sum()
+
+
+def _class_weights(classes: int, device: torch.device) -> Tensor:
+    """(C,) weight of each class: lesions are few and small, and count LESION_WEIGHT times."""
+    weight = torch.ones(classes, device=device)
+    for label in labels():
+        if label.kind == "lesion" and label.id < classes:
+            weight[label.id] = LESION_WEIGHT
+    return weight
 
 
 def deep_supervision_loss(outputs: list[Tensor], target: Tensor, known: Tensor) -> Tensor:

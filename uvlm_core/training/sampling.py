@@ -19,14 +19,14 @@ def pick_case(cases: list[GridCase], rng: np.random.Generator) -> GridCase:
 
 
 def patch_start(case: GridCase, size: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """First voxel of a patch that holds some voxel of a label drawn at random; lesions are drawn twice as often.
+    """First voxel of a patch that holds some voxel of a label drawn at random; lesions are drawn three times as often.
 
     Where the case is smaller than the patch, the patch is centred on it.
     """
     present = [label for label in labels() if label.id in case.voxels]
     shape = np.array(case.target.shape)
     if present:
-        odds = np.array([2.0 if label.kind == "lesion" else 1.0 for label in present])
+        odds = np.array([3.0 if label.kind == "lesion" else 1.0 for label in present])
         label = present[rng.choice(len(present), p=odds / odds.sum())]
         centre = case.voxels[label.id][rng.integers(len(case.voxels[label.id]))]
     else:
