@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,15 +34,16 @@ def run_heads(model, sample: GridSample, placement: Placement, monitor: Monitor)
     import torch
 
     scores, probabilities, vision = None, {}, None
+    model, autocast = fast_form(model, placement)
     with torch.inference_mode(), memory_explained(placement.device, "model"):
-        with monitor.stage("encode"), placement.autocast():
+        with monitor.stage("encode"), autocast():
             features = model.encode(torch.from_numpy(sample.image)[None, None].to(placement.device))
             vision = None if model.language is None else _in_float(model.vision(features))
         logits = None
-        with monitor.stage("segment"), placement.autocast():
+        with monitor.stage("segment"), autocast():
             if model.segmenter is not None:
                 logits = model.segment(features)
-        with monitor.stage("classify"), placement.autocast():
+        with monitor.stage("classify"), autocast():
             if model.classifier is not None:
                 values = model.classify(features, logits).float().sigmoid()[0].cpu().numpy()
                 probabilities = {name: float(value) for name, value in
@@ -50,6 +52,15 @@ def run_heads(model, sample: GridSample, placement: Placement, monitor: Monitor)
         if logits is not None:
             scores = _softmax(logits[0])
     return HeadResults(scores, probabilities, vision)
+
+
+def fast_form(model, placement: Placement):
+    """(model, autocast): the form of the model that runs fastest there, and the context to run it in."""
+    if placement.device == "cpu" and placement.precision == "bf16":
+        from uvlm_core.model.inference_form import inference_form
+
+        return inference_form(model), nullcontext
+    return model, placement.autocast
 
 
 def _softmax(logits) -> np.ndarray:

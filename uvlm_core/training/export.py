@@ -90,15 +90,16 @@ def _thresholds(bundle_folder: Path, info: BundleInfo, out: Path) -> dict[str, f
             zip(info.assessed, choose_thresholds(truth, probability), strict=True)}
 
 
-def measure(bundle_folder: Path, seeds: range, out: Path, write_text: bool = True, reverse: bool = False) -> list[dict]:
-    """One row per phantom, through the whole pipeline; rows that are there are kept.
+def measure(bundle_folder: Path, seeds: range, out: Path, write_text: bool = True, reverse: bool = False,
+            precision: str = "bf16") -> list[dict]:
+    """One row per phantom, through the whole pipeline on the CPU; rows that are there are kept.
 
     `reverse` works from the last seed on, so that two processes can share the work.
     """
     out.mkdir(parents=True, exist_ok=True)
     bundle = load_bundle(bundle_folder)
     ready: Future = Future()
-    ready.set_result((bundle, choose("cpu", "auto", sum(p.numel() for p in bundle.model.parameters()))))
+    ready.set_result((bundle, choose("cpu", precision)))
     for seed in tqdm(seeds[::-1] if reverse else seeds, desc="measuring", unit="case"):
         path = out / f"{seed}.json"
         if path.exists():

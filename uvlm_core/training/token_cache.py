@@ -13,8 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from uvlm_core.inference.device import Placement
+from uvlm_core.inference.heads import fast_form
 from uvlm_core.model.injection import StageTokens
 from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.loop import use_bf16
 from uvlm_core.training.prepare import GridCase
 from uvlm_core.volumes.grid import apply_hu_curve
 
@@ -43,24 +46,25 @@ def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
     """The cached case of every case, made where it is not there yet; one safetensors file each."""
     folder = out / weights_key(model)
     folder.mkdir(parents=True, exist_ok=True)
+    device = next(model.parameters()).device.type
+    fast, autocast = fast_form(model.eval(), Placement(device, "bf16" if use_bf16("auto", torch.device(device)) else "fp32", ""))
     rows = []
     for number, case in enumerate(cases):
         path = folder / f"{case.name}.safetensors"
         if not path.exists():
             beside = path.with_suffix(".writing")
-            save_file(_encode(model, case), beside)
+            save_file(_encode(fast, autocast, case), beside)
             os.replace(beside, path)
         rows.append(_load(path))
         progress(number + 1, len(cases))
     return rows
 
 
-@torch.no_grad()
-def _encode(model: UVLM, case: GridCase) -> dict[str, Tensor]:
-    model.eval()
-    device = next(model.parameters()).device
+@torch.inference_mode()
+def _encode(model: UVLM, autocast, case: GridCase) -> dict[str, Tensor]:
+    device = next(model.classifier.parameters()).device
     image = apply_hu_curve(np.asarray(case.image, np.float32), model.config.grid.hu_curve)
-    with torch.autocast(device.type, torch.bfloat16):
+    with autocast():
         features = model.encode(torch.from_numpy(image)[None, None].to(device))
         masks = model.segment(features)
         vision = model.vision_tokens_to_cache(features)
