@@ -8,6 +8,7 @@ from uvlm_core.volumes.volume import Volume
 
 NOT_IMAGED = -2048
 LOWEST = -1024
+MIXED = 255  # a place between grid voxels with different winners
 SLAB = 8  # slices that are sampled at a time
 
 
@@ -105,45 +106,42 @@ def sample_linear(source, places: list[np.ndarray], outside: str):
 def scores_by_rotation(scores, boxes, ijk_to_ras: np.ndarray, volume: Volume) -> np.ndarray:
     """Label map on the scan's own array from scores on a grid that is not parallel to it; see `scores_to_scan`.
 
+    Between eight grid voxels with one winner, that label wins everywhere; only the other places are interpolated.
+
     Args:
         scores: (C, Z, Y, X) tensor.
         boxes: (label, box on the grid) with the background first; see `scan_labels.label_boxes`.
         ijk_to_ras: 4x4 of the grid.
     """
-    sampler = _Sampler(scores[0].numpy(), np.linalg.inv(ijk_to_ras) @ volume.ijk_to_ras)
-    labels = np.zeros(volume.shape, np.uint8)
+    winner = np.pad(scores.argmax(0).numpy().astype(np.uint8), 1, mode="edge")
+    corners = [winner[z : winner.shape[0] - 1 + z, y : winner.shape[1] - 1 + y, x : winner.shape[2] - 1 + x]
+               for z in (0, 1) for y in (0, 1) for x in (0, 1)]
+    cells = np.where(np.minimum.reduce(corners) == np.maximum.reduce(corners), corners[0], MIXED).astype(np.uint8)
+    sampler = _Sampler(winner, np.linalg.inv(ijk_to_ras) @ volume.ijk_to_ras)
+    classes = [(label, box, scores[label][box].float()) for label, box in boxes]
+    out = np.zeros(volume.shape, np.uint8)
     for first in range(0, volume.shape[0], SLAB):
-        _enter_slab(labels[first : first + SLAB], first, sampler, scores, boxes)
+        part = out[first : first + SLAB]
+        places = sampler.places(first, part.shape)
+        seen = np.logical_and.reduce([(place > -1) & (place < size)
+                                      for place, size in zip(places, scores.shape[1:], strict=True)])
+        places = [place[seen] for place in places]
+        labels = cells[tuple(np.floor(place).astype(np.intp) + 1 for place in places)]
+        mixed = np.flatnonzero(labels == MIXED)
+        labels[mixed] = _winners([place[mixed] for place in places], classes)
+        part[seen] = labels
+    return out
+
+
+def _winners(places: list[np.ndarray], classes) -> np.ndarray:
+    """(n,) uint8 label with the highest interpolated score at n places (z, y, x index on the grid)."""
+    best, labels = np.zeros(len(places[0]), np.float32), np.zeros(len(places[0]), np.uint8)
+    for label, box, source in classes:
+        near = np.flatnonzero(np.logical_and.reduce([(place > side.start - 1) & (place < side.stop)
+                                                     for place, side in zip(places, box, strict=True)]))
+        local = [place[near][None, None] - side.start for place, side in zip(places, box, strict=True)]
+        share = sample_linear(source, local, "zeros").numpy()[0, 0]
+        better = near[share > best[near]]
+        labels[better] = label
+        best[near] = np.maximum(best[near], share)
     return labels
-
-
-def _enter_slab(labels: np.ndarray, first: int, sampler: _Sampler, scores, boxes) -> None:
-    places = sampler.places(first, labels.shape)
-    best = None
-    for label, box in boxes:
-        part, region = places, (slice(None),) * 3
-        if label:
-            near = np.ones(labels.shape, bool)
-            for place, side in zip(places, box, strict=True):
-                near &= (place > side.start - 1) & (place < side.stop)
-            if not near.any():
-                continue
-            region = _bounds(near)
-            part = [place[region] for place in places]
-        source = scores[label][box].float()
-        local = [place - side.start for place, side in zip(part, box, strict=True)]
-        share = sample_linear(source, local, "zeros").numpy()
-        if label == 0:
-            best = share
-            continue
-        better = share > best[region]
-        best[region][better] = share[better]
-        labels[region][better] = label
-
-
-def _bounds(mask: np.ndarray) -> tuple[slice, slice, slice]:
-    sides = []
-    for axis in range(3):
-        hit = np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis})))
-        sides.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return tuple(sides)
