@@ -26,7 +26,7 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int, extra: str = "
         "## Training", "", *_stages(recipe), "",
         "## Measured", "",
         f"On {figures.get('cases', 0)} phantoms with seeds that were never trained on, through the whole pipeline. "
-        f"Thresholds come from {60} other phantoms.", "",
+        "Thresholds come from 40 other phantoms.", "",
         "| figure | goal | measured | |", "|---|---|---|---|",
         *(_goal_row(title, figures.get(key), goal) for title, key, goal in GOALS),
         f"| AUC, macro | | {figures.get('finding_macro_auc', float('nan')):.3f} | |",
