@@ -131,6 +131,7 @@ def export_bundle(
     out: Out,
     cases: Annotated[int, typer.Option(help="Phantoms to measure the model on.")] = 200,
     seed: Seed = 900000,
+    data: Annotated[Path | None, typer.Option(help="Folder of the real scans, to tell the fit on them too.")] = None,
 ) -> None:
     """Make a bundle of a finished training run.
 
@@ -138,7 +139,7 @@ def export_bundle(
     """
     from uvlm_core.training.export import export_run
 
-    print(f"Bundle: {export_run(run, out, cases, seed)}")
+    print(f"Bundle: {export_run(run, out, cases, seed, data)}")
 
 
 @app.command()

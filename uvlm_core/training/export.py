@@ -22,6 +22,7 @@ from uvlm_core.model.tokenizer import Tokenizer
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.phantom.lesions import DRAWN
 from uvlm_core.training.model_card import model_card
+from uvlm_core.training.real_figures import real_figures
 from uvlm_core.training.recipe import Recipe
 from uvlm_core.training.run import WEIGHTS, build_model, load_weights
 from uvlm_core.training.vocabulary import TOKENIZER
@@ -30,8 +31,10 @@ INTENDED_USE = "Research and education only. Not a medical device; not for diagn
 THRESHOLD_SEED, THRESHOLD_CASES = 800000, 40
 
 
-def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000) -> Path:
+def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data: Path | None = None) -> Path:
     """Writes the bundle of a run to `out` and returns it.
+
+    `data` is the folder of the recipe's real scans, on which the fit of the organs is told too.
 
     Figures are measured through the same pipeline that users run. Measured cases are kept in the run folder, so an
     interrupted export goes on.
@@ -55,7 +58,12 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000) -> Pa
     info = replace(info, thresholds=thresholds)
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
     rows = measure(draft, range(seed, seed + cases), run / "measured")
-    info = replace(info, figures=summary(rows, info.assessed, thresholds))
+    figures = summary(rows, info.assessed, thresholds)
+    if data is not None:
+        ready = _ready(draft)
+        figures["real_scans_trained_on"] = real_figures(
+            recipe, data, lambda volume: analyse_volume(volume, ready, write_report=False).labels)
+    info = replace(info, figures=figures)
     (run / "figures.json").write_text(json.dumps(info.figures, indent=1) + "\n", "utf-8")
     save_bundle(Path(out), model, tokenizer, model_card(recipe, info, sum(p.numel() for p in model.parameters())), info)
     return Path(out)
@@ -97,9 +105,7 @@ def measure(bundle_folder: Path, seeds: range, out: Path, write_text: bool = Tru
     `reverse` works from the last seed on, so that two processes can share the work.
     """
     out.mkdir(parents=True, exist_ok=True)
-    bundle = load_bundle(bundle_folder)
-    ready: Future = Future()
-    ready.set_result((bundle, choose("cpu", precision)))
+    ready = _ready(bundle_folder, precision)
     for seed in tqdm(seeds[::-1] if reverse else seeds, desc="measuring", unit="case"):
         path = out / f"{seed}.json"
         if path.exists():
@@ -110,6 +116,13 @@ def measure(bundle_folder: Path, seeds: range, out: Path, write_text: bool = Tru
         beside.write_text(json.dumps(row), "utf-8")
         os.replace(beside, path)
     return [json.loads((out / f"{seed}.json").read_text("utf-8")) for seed in seeds]
+
+
+def _ready(bundle_folder: Path, precision: str = "bf16") -> Future:
+    """What `analyse_volume` waits for: the loaded bundle and where it runs."""
+    ready: Future = Future()
+    ready.set_result((load_bundle(bundle_folder), choose("cpu", precision)))
+    return ready
 
 
 def _measure_one(seed: int, ready: Future, write_text: bool) -> dict:

@@ -14,7 +14,7 @@ GOALS = (
 )
 
 
-def model_card(recipe: Recipe, info: BundleInfo, parameters: int, extra: str = "") -> str:
+def model_card(recipe: Recipe, info: BundleInfo, parameters: int) -> str:
     """Markdown: what the model is, what it was trained on, what was measured against which goal, what it cannot do."""
     figures = info.figures
     lines = [
@@ -42,7 +42,7 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int, extra: str = "
         *(f"| {name} | {value:.3f} |" for name, value in figures.get("organ_dice_per_label", {}).items()),
         *(f"| {name} (at least 10 mm) | {value:.3f} |"
           for name, value in figures.get("lesion_dice_10mm_per_label", {}).items()),
-        "", extra, "## What it cannot do", "",
+        "", *_real(figures.get("real_scans_trained_on", {})), "## What it cannot do", "",
         "- It was trained almost only on synthetic anatomy and on three real scans. On real patients it makes mistakes that",
         "  the figures above do not show. It is there to show and test the software, not to read scans.",
         "- It tells the findings listed above and nothing else. The other CT-RATE findings are \"not assessed\".",
@@ -50,6 +50,18 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int, extra: str = "
         "- Its wording is that of the synthetic reports: short, with a fixed vocabulary.", "",
     ]
     return "\n".join(lines)
+
+
+def _real(scans: dict[str, dict[str, float]]) -> list[str]:
+    """A table of the organs on real scans, or nothing."""
+    if not scans:
+        return []
+    organs = list(dict.fromkeys(organ for rows in scans.values() for organ in rows))
+    return ["### Real scans", "", "Dice on the three real scans **that were trained on** (labels of TotalSegmentator): this "
+            "shows the fit. No labelled real scan was left for a test.", "",
+            f"| scan | {' | '.join(organs)} |", f"|---|{'---|' * len(organs)}",
+            *(f"| {name} | {' | '.join(f'{rows[organ]:.2f}' if organ in rows else '' for organ in organs)} |"
+              for name, rows in scans.items()), ""]
 
 
 def _goal_row(title: str, value: float | None, goal: float) -> str:
