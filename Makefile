@@ -1,22 +1,17 @@
-# make demo: set up, make a synthetic CT, let the bundled model read it, say where the page is.
-# make test: set up and run all tests. Once installed, neither needs a network.
+# make demo   set up, make a synthetic CT, let the bundled model read it, say where the page is
+# make test   set up and run all tests
+# make lint   the checks of the code's form; make wheel: the installable file; make clean: remove what make made
+#
+# Needs Python 3.11 to 3.13 and make; no GPU. Once installed, demo and test need no network.
+# Another Python: make demo PYTHON=python3.12. Where pip gets packages from is pip's own setting (PIP_INDEX_URL, ...).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RIGHT_PYTHON := import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	"UVLM needs Python 3.11 to 3.13; %s is %d.%d. Name another one: make PYTHON=python3.12" % (sys.executable, *v))
 
 .PHONY: demo test lint wheel clean
-
-$(VENV)/.core: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"UVLM needs Python 3.11 to 3.13, found {v[0]}.{v[1]}; call make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -c constraints.txt torch
-	$(PIP) install -q -c constraints.txt -e .
-	@touch $@
-
-$(VENV)/.dev: $(VENV)/.core
-	$(PIP) install -q -c constraints.txt -e '.[dev]'
-	@touch $@
 
 demo: $(VENV)/.core
 	$(BIN)/uvlm phantom 1 -o demo/scan --seed 7
@@ -30,7 +25,18 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 
 wheel: $(VENV)/.dev
-	$(PIP) wheel -q --no-deps -w dist .
+	$(PIP) wheel --no-deps -w dist .
 
 clean:
 	rm -rf $(VENV) demo build dist *.egg-info
+
+$(VENV)/.core: pyproject.toml constraints.txt
+	@$(PYTHON) -c '$(RIGHT_PYTHON)'
+	@echo "Installing into $(VENV); once, some minutes ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
