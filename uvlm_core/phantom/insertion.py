@@ -34,7 +34,9 @@ def insert_findings(volume: Volume, label_map: np.ndarray, seed: int, share: flo
     wanted = {row[0] for row in DRAWN if rng.random() < share}
     extras = draw_findings(scene, wanted)
     _add_texture(scene, before)
-    array = np.clip(np.rint(hu), -2048, 3071).astype(np.int16)
+    changed = hu != volume.array  # all else keeps the scan's own values, also those beyond the usual range of CT
+    array = volume.array.copy()
+    array[changed] = np.clip(np.rint(hu[changed]), -2048, 3071).astype(array.dtype)
     planted = planted_findings(out, array, volume.ijk_to_ras,
                                {"Medical material": extras["medical_material"]} if "medical_material" in extras else {})
     imaged = imaged_regions(np.where(scene.labels >= 254, 0, scene.labels), volume.voxel_volume_ml)

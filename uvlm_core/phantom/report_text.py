@@ -30,11 +30,13 @@ class _Facts:
         largest = self.largest
         lung = "both lungs" if self.side == "bilateral" else f"the {self.side} lung" if self.side else "the lung"
         kind = self.extra.get("kind") or "device"
+        a_kind, is_are = (kind, "are") if kind.endswith("s") else (f"a {kind}", "is")
         size = round(largest.size_mm) if largest.size_mm else 0
         amount = "small" if size < 130 else "moderate" if size < 190 else "large"
         return {"size": f"{size} mm", "place": f"the {largest.place}" if largest.place else lung, "lung": lung,
                 "side": self.side or "", "Side": (self.side or "").capitalize(), "amount": amount,
                 "Amount": amount.capitalize(), "kind": kind, "Kind": kind.capitalize(),
+                "a_kind": a_kind, "A_kind": a_kind.capitalize(), "is_are": is_are,
                 "organ": f"the {self.side} kidney" if self.side in ("left", "right") else "both kidneys"}
 
 

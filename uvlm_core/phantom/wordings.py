@@ -29,7 +29,7 @@ POSITIVE: dict[str, tuple[str, ...]] = {
     "Lymphadenopathy": ("There is an enlarged mediastinal lymph node measuring {size}.",
                         "An enlarged lymph node of {size} is seen in the mediastinum.",
                         "Mediastinal lymphadenopathy with a node of {size}."),
-    "Medical material": ("A {kind} is in place.", "A {kind} is seen.", "There is a {kind}."),
+    "Medical material": ("{A_kind} {is_are} in place.", "{A_kind} {is_are} seen.", "There {is_are} {a_kind}."),
     "Liver lesion": ("There is a {size} lesion in the liver.", "A liver lesion measuring {size} is seen.",
                      "A focal lesion of {size} in the liver."),
     "Kidney lesion": ("There is a {size} lesion in {organ}.", "A lesion measuring {size} is seen in {organ}.",
