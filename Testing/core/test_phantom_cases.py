@@ -14,14 +14,16 @@ import pytest
 from uvlm_core.errors import CaseError
 from uvlm_core.labels import label_named
 from uvlm_core.phantom import generator
+from uvlm_core.phantom.case import planted_findings
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.phantom.insertion import insert_findings
 from uvlm_core.phantom.lesions import DRAWN, draw_findings
 from uvlm_core.phantom.scene import Scene
 from uvlm_core.phantom.sides import swap_sides
 from uvlm_core.phantom.table import write_cases
-from uvlm_core.report.labeler import label_report, label_sentence
 from uvlm_core.report.document import split_sentences
+from uvlm_core.report.labeler import label_report, label_sentence
+from uvlm_core.volumes.volume import Volume
 
 SMALL = (64, 88, 88)
 
@@ -145,6 +147,26 @@ def test_tables_of_cases_can_be_read_and_repeated(tmp_path):
     assert (path.parent / rows[0]["image"]).stat().st_mtime_ns == stamp
 
 
+def test_a_fragment_changes_neither_side_nor_number():
+    """A speck of fluid on the right must not turn a left effusion into a bilateral one; a small nodule is a nodule."""
+    labels = np.zeros((30, 40, 60), np.uint8)
+    labels[:, :, 5:25], labels[:, :, 35:55] = (label_named(f"lung_lower_lobe_{side}").id for side in ("right", "left"))
+    labels[5:20, 25:35, 38:50] = labels[5, 30, 10:12] = label_named("pleural_effusion").id
+    labels[2:12, 5:15, 8:18] = labels[20:23, 5:8, 8:11] = label_named("lung_nodule").id
+    planted = planted_findings(labels, np.zeros(labels.shape, np.int16), np.diag([-2.0, -2.0, 2.0, 1.0]))
+    assert [row.side for row in planted if row.name == "Pleural effusion"] == ["left"]
+    assert len([row for row in planted if row.name == "Lung nodule"]) == 2
+
+
+def test_insertion_keeps_metal_and_padding_beyond_the_range_of_ct():
+    """A hip prosthesis or a reader's own padding value is not part of any lesion: its HU stay as they are."""
+    source = make_phantom(3, SMALL, findings=False)
+    array = source.volume.array.copy()
+    array[0, 0, :3] = 9000, -3024, 3500
+    case = insert_findings(Volume(array, source.volume.ijk_to_ras), source.labels, 5, share=0.6)
+    assert list(case.volume.array[0, 0, :3]) == [9000, -3024, 3500] and case.findings
+
+
 def test_wrong_arguments_are_named(tmp_path):
     with pytest.raises(CaseError, match="head"):
         make_phantom(1, region="head")
@@ -161,7 +183,6 @@ DATA = Path(os.environ.get("UVLM_DATA", "no-data"))
 def test_findings_in_a_real_scan_leave_the_rest_alone():
     from uvlm_core.training.real_scan import load_real
     from uvlm_core.training.recipe import load_recipe
-    from uvlm_core.volumes.volume import Volume
 
     source = next(row for row in load_recipe("demo").data if row["name"] == "abdomen")
     volume, labels, _ = load_real(json.dumps(source), DATA)

@@ -94,8 +94,8 @@ def _without_fragments(segments: list) -> list:
     largest: dict[str, float] = {}
     for segment in segments:
         largest[segment.label] = max(largest.get(segment.label, 0.0), segment.volume_ml)
-    return [segment for segment in segments
-            if segment.volume_ml >= largest[segment.label] * (FOCAL_SHARE if segment.label in FOCAL else FRAGMENT_SHARE)]
+    least = {label: volume * (FOCAL_SHARE if label in FOCAL else FRAGMENT_SHARE) for label, volume in largest.items()}
+    return [segment for segment in segments if segment.volume_ml >= least[segment.label]]
 
 
 def imaged_regions(labels: np.ndarray, voxel_ml: float) -> set[str]:
