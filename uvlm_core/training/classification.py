@@ -53,7 +53,7 @@ def _cached_loss(cached: list[CachedCase], labels: Tensor, weights: Tensor, reci
         rng = np.random.default_rng((seed, 2, step))
         chosen = rng.choice(len(cached), recipe.batch)
         device = model.classifier.bias.device
-        tokens = to_float(collate_stage_tokens([cached[row].findings for row in chosen]), device)
+        tokens = collate_stage_tokens([to_float(cached[row].findings, device) for row in chosen])
         evidence = None
         if cached[0].evidence is not None:
             evidence = torch.cat([cached[row].evidence for row in chosen]).to(device)

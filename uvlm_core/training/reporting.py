@@ -85,7 +85,7 @@ def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], i
 
 def _vision_from_cache(model: UVLM, rows: list[CachedCase]) -> VisionTokens:
     device = next(model.language.parameters()).device
-    return model.vision_from_cached(to_float(collate_stage_tokens([row.vision for row in rows]), device))
+    return model.vision_from_cached(collate_stage_tokens([to_float(row.vision, device) for row in rows]))
 
 
 def _vision_from_images(model: UVLM, cases: list[GridCase], recipe: StageRecipe, rng: np.random.Generator):
