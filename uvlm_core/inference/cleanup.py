@@ -26,6 +26,7 @@ LEAST_LESION_ML = {
     "coronary_calcification": 0.02, "hiatal_hernia": 1.0, "lymphadenopathy": 0.1, "medical_material": 0.05,
     "liver_lesion": 0.1, "kidney_lesion": 0.1, "pancreas_lesion": 0.1,
 }
+MOST_PARTS = 60  # of one lesion label, the largest
 LEAST_PEAK = 0.5  # the surest voxel of a lesion
 
 # A lesion stays only where it lies in or next to one of these; None: it may lie anywhere.
@@ -111,6 +112,7 @@ def _speck_parts(winner: np.ndarray, scores: np.ndarray, channel: int, label: La
     keep = sizes * voxel_ml >= LEAST_LESION_ML.get(label.name, 0.1)
     numbers = np.arange(len(sizes))
     keep &= ndimage.maximum(scores[channel][box].astype(np.float32), parts, numbers) >= LEAST_PEAK
+    keep &= sizes >= np.sort(sizes[1:])[-MOST_PARTS:].min()
     if wanted is not None:
         keep &= ndimage.maximum(_near(hosts, wanted, box, steps), parts, numbers) > 0
     keep[0] = True

@@ -40,12 +40,15 @@ def paint_liver(frame: Frame, under: np.ndarray, person: Person, rng, texture) -
         return
     x, y, z = frame.at(box)
     long, reach = rng.normal(0, 10), rng.normal(0, 14)
-    floor = np.interp(x, [-130, -105, -70, -40, 0, 40, 80, 110], [-128, -122, -104, -86, -66, -48, -28, -5]).astype(np.float32)
+    floor = np.interp(x, [-130, -105, -70, -40, 0, 40, 80, 110],
+                      [-128, -122, -104, -86, -66, -48, -28, -5]).astype(np.float32)
     floor += np.float32(long) - np.clip(y + 75, 0, 80) * 0.10 - np.clip(-130 - y, 0, 60) * 0.30
-    back = np.interp(x, [-130, -70, -48, -28, -10, 10, 35, 70, 110], [60, 20, -30, -58, -76, -90, -96, -108, -125]).astype(np.float32)
+    back = np.interp(x, [-130, -70, -48, -28, -10, 10, 35, 70, 110],
+                     [60, 20, -30, -58, -76, -90, -96, -108, -125]).astype(np.float32)
     edge = x - (72 + reach) - 0.25 * (z + 20)
     bumps = np.float32(2.5) * texture[box]
-    distance = np.maximum(np.maximum(under[box] + 0.5, (floor - z) * 0.85 + bumps), np.maximum((y - back) * 0.8 + bumps, edge * 0.7))
+    distance = np.maximum(np.maximum(under[box] + 0.5, (floor - z) * 0.85 + bumps),
+                          np.maximum((y - back) * 0.8 + bumps, edge * 0.7))
     distance = -smooth_min(-distance, -((floor - z) * 0.8 + (y - back) * 0.3), 20)
     hu = person.hu
     label = label_named("liver").id
@@ -99,7 +102,6 @@ def paint_spleen(frame: Frame, under: np.ndarray, person: Person, rng, texture) 
     size = rng.uniform(0.85, 1.3)
     centre = np.array([102, -30, -36]) + rng.normal(0, 4, 3)
     semi = np.array([50, 36, 27]) * size
-    axes = axes_along((0.25, 0.45, 0.85))
     axes = np.stack([axes_along((0.0, -0.35, 0.94))[0], *_tail((0.0, -0.35, 0.94), (0.45, 0.85, 0.3))])
     box = ellipsoid_box(frame, centre, semi)
     if box is None:
@@ -123,8 +125,9 @@ def paint_stomach(frame: Frame, under: np.ndarray, person: Person, rng, texture,
     """J-shaped, with gas in front and fluid or food behind."""
     fill = rng.uniform(0.7, 1.15)
     drop = rng.normal(0, 10)
-    path = [(62, -62, -8, 24 * fill), (62, -78, -28, 30 * fill), (60, -108, -55 + drop / 2, 27 * fill), (40, -134, -80 + drop, 22 * fill),
-            (10, -138, -92 + drop, 17 * fill), (-18, -126, -86 + drop / 2, 12), (-30, -112, -84, 9)]
+    path = [(62, -62, -8, 24 * fill), (62, -78, -28, 30 * fill), (60, -108, -55 + drop / 2, 27 * fill),
+            (40, -134, -80 + drop, 22 * fill), (10, -138, -92 + drop, 17 * fill), (-18, -126, -86 + drop / 2, 12),
+            (-30, -112, -84, 9)]
     found = tube(frame, path)
     if not found:
         return
@@ -147,7 +150,7 @@ def paint_kidneys(frame: Frame, under: np.ndarray, person: Person, rng, texture)
     """Cortex, medulla, sinus fat and pelvis; upper poles nearer to the spine."""
     base = rng.normal(0, 8)
     for side, name, centre in ((1, "kidney_left", (72, -38, -96)), (-1, "kidney_right", (-70, -42, -108))):
-        centre = np.asarray(centre) + [rng.normal(0, 4), rng.normal(0, 4), base + rng.normal(0, 6)]
+        centre = np.add(centre, [rng.normal(0, 4), rng.normal(0, 4), base + rng.normal(0, 6)])
         size = rng.uniform(0.9, 1.12)
         semi = np.array([55, 30, 25]) * size
         first = np.array([-side * 0.28, 0.18, 0.94])
@@ -162,7 +165,8 @@ def paint_kidneys(frame: Frame, under: np.ndarray, person: Person, rng, texture)
         sinus = ellipsoid(*at, hilum, (22 * size, 17 * size, 12 * size), axes)
         frame.paint(box, d - 5, person.hu["fat"], None)
         frame.paint(box, d, person.hu["kidney"], label_named(name).id)
-        frame.paint(box, np.maximum(d + 8, -(sinus - 9)) if person.phase == "arterial" else d + 60, person.hu["medulla"])
+        inner = np.maximum(d + 8, -(sinus - 9)) if person.phase == "arterial" else d + 60
+        frame.paint(box, inner, person.hu["medulla"])
         frame.paint(box, np.maximum(d + 8, sinus - 9), person.hu["medulla"])
         frame.paint(box, sinus, person.hu["fat"] + 25, 0)
         pelvis = ellipsoid(*at, hilum - axes[1] * 4, (10, 8, 6), axes)
@@ -182,22 +186,24 @@ def paint_pancreas(frame: Frame, under: np.ndarray, person: Person, rng, fine) -
     if found:
         box, distance = found
         lobed = distance + np.float32(1.3 + 1.5 * person.age) * np.clip(fine[box], -1.5, 1.5)
-        free = ~np.isin(frame.labels[box], [label_named(n).id for n in ("aorta", "kidney_left", "kidney_right", "spine")])
+        others = [label_named(n).id for n in ("aorta", "kidney_left", "kidney_right", "spine")]
+        free = ~np.isin(frame.labels[box], others)
         frame.paint(box, np.where(free, lobed, 20), person.hu["pancreas"], label_named("pancreas").id)
 
 
 def paint_bowel(frame: Frame, under: np.ndarray, person: Person, rng, texture, fine) -> None:
     """Duodenum, small bowel loops and a colon frame with gas and stool."""
     front = rng.normal(0, 5)
-    duodenum = [(-32, -112, -86, 11), (-50, -98, -96, 12), (-52, -88, -120, 12), (-38, -84, -138, 12), (0, -104, -142, 10),
-                (30, -92, -130, 11), (38, -105, -112, 11)]
+    duodenum = [(-32, -112, -86, 11), (-50, -98, -96, 12), (-52, -88, -120, 12), (-38, -84, -138, 12),
+                (0, -104, -142, 10), (30, -92, -130, 11), (38, -105, -112, 11)]
     loops = [duodenum] + [_loop(rng) for _ in range(9)]
     for path in loops:
         filling = rng.choice(["collapsed", "fluid", "gas", "contrast"], p=[0.4, 0.35, 0.15, 0.1])
         _paint_gut(frame, under, person, path, str(filling), rng, texture, fine)
     colon = [[(88, -70, -230, 17), (98, -58, -190, 17), (104, -52, -140, 17), (106, -62, -95, 18), (100, -82, -70, 19)],
              [(-92, -80, -225, 26), (-96, -72, -190, 25), (-96, -74, -155, 22), (-88, -92, -132, 21)],
-             [(-88, -95, -130, 20), (-60, -142, -130, 19), (-20, -156 + front, -142, 18), (30, -156 + front, -138, 18), (72, -140, -105, 18), (98, -92, -68, 18)],
+             [(-88, -95, -130, 20), (-60, -142, -130, 19), (-20, -156 + front, -142, 18),
+              (30, -156 + front, -138, 18), (72, -140, -105, 18), (98, -92, -68, 18)],
              [(88, -72, -228, 16), (70, -95, -250, 16), (35, -80, -262, 16), (10, -60, -280, 16)]]
     for path in colon:
         _paint_gut(frame, under, person, path, str(rng.choice(["stool", "gas", "mixed"])), rng, texture, fine)

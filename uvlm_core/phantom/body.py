@@ -24,10 +24,11 @@ WALL = np.array([
     (90, 155, -171, 53), (120, 162, -163, 50), (150, 170, -150, 42), (170, 172, -138, 34), (185, 160, -128, 24),
     (197, 120, -118, 12), (210, 75, -112, 2), (240, 62, -112, -2)], np.float32)
 SPINE_CENTRE = np.array([  # z, y of the centre of the vertebral body
-    (-280, 20), (-255, -8), (-235, -40), (-204, -66), (-172, -72), (-140, -68), (-109, -57), (-79, -43), (-51, -31), (-25, -21),
-    (0, -13), (23, -7), (46, -4), (69, -3), (91, -7), (111, -13), (130, -23), (147, -34), (163, -47), (178, -60),
+    (-280, 20), (-255, -8), (-235, -40), (-204, -66), (-172, -72), (-140, -68), (-109, -57), (-79, -43), (-51, -31),
+    (-25, -21), (0, -13), (23, -7), (46, -4), (69, -3), (91, -7), (111, -13), (130, -23), (147, -34), (163, -47), (178, -60),
     (191, -72), (215, -90)], np.float32)
-VERTEBRAE = np.array([191, 178, 163, 147, 130, 111, 91, 69, 46, 23, 0, -25, -51, -79, -109, -140, -172, -204], np.float32)
+VERTEBRAE = np.array([191, 178, 163, 147, 130, 111, 91, 69, 46, 23, 0, -25, -51, -79, -109, -140, -172, -204],
+                     np.float32)
 # first rib .. twelfth: height at the spine, drop to the front end, angle of the front end (0 back, pi front)
 RIBS = np.array([(188, 40, 2.6), (182, 55, 2.6), (172, 75, 2.6), (158, 98, 2.6), (140, 110, 2.55), (115, 112, 2.5),
                  (89, 115, 2.4), (60, 110, 2.2), (34, 98, 2.0), (8, 90, 1.75), (-22, 72, 1.3), (-50, 45, 0.9)])
@@ -54,7 +55,8 @@ class BodyWall:
         muscle = squircle(x, y, width, front - np.clip(visceral, -6, 25), back, square)
         muscle = np.minimum(muscle, cavity + np.float32(9.0))
         side = np.clip((y + 20) / 60, 0, 1)
-        skin = squircle(x, y, width + fat, front - np.clip(visceral, -6, 25) - fat * np.float32(0.95), back + fat * np.float32(0.75), square)
+        skin = squircle(x, y, width + fat, front - np.clip(visceral, -6, 25) - fat * np.float32(0.95),
+                        back + fat * np.float32(0.75), square)
         skin = skin - 2 * side
         if person.female or person.fat_mm > 22:
             skin = self._breast(frame, person, rng, skin)
@@ -135,7 +137,8 @@ def paint_ribs(frame: Frame, wall: BodyWall, person: Person, rng: np.random.Gene
     part = (column - low).astype(np.float32)
     radial = (wall.cavity.ravel()[shell] - offset) / 4.6
     hu, labels = frame.hu.ravel(), frame.labels.ravel()  # views: both arrays are contiguous
-    for table, size, value, label in ((cartilage, 6.0, 70 + 60 * person.age, 0), (rib, 6.6, 0.0, label_named("ribs").id)):
+    for table, size, value, label in ((cartilage, 6.0, 70 + 60 * person.age, 0),
+                                      (rib, 6.6, 0.0, label_named("ribs").id)):
         height = table[row, low] * (1 - part) + table[row, low + 1] * part
         distance = (np.sqrt(radial**2 + (height / size) ** 2) - 1) * np.float32(5.3)
         occupancy = frame.occupancy(distance)
@@ -162,7 +165,8 @@ def paint_shoulders(frame: Frame, wall: BodyWall, person: Person) -> None:
     """Clavicles, shoulder blades and humeral heads (bone without a label), and arms beside the body."""
     cortex, marrow = person.hu["cortex"] * 0.8, person.hu["marrow"]
     for side in (-1, 1):
-        clavicle = [(side * 18, -122, 158, 8), (side * 60, -112, 176, 6), (side * 105, -70, 190, 6), (side * 138, -50, 196, 7)]
+        clavicle = [(side * 18, -122, 158, 8), (side * 60, -112, 176, 6), (side * 105, -70, 190, 6),
+                    (side * 138, -50, 196, 7)]
         spine = [(side * 70, 12, 148, 5), (side * 105, 2, 170, 6), (side * 135, -30, 190, 7)]
         for path in (clavicle, spine):
             found = tube(frame, path)
@@ -186,8 +190,8 @@ def paint_shoulders(frame: Frame, wall: BodyWall, person: Person) -> None:
 def _paint_arm(frame: Frame, person: Person, side: int) -> None:
     x = side * (176 + person.fat_mm)
     path = [(side * 158, -40, 182), (x + side * 22, -45, 100), (x + side * 26, -50, -60), (x + side * 20, -75, -230)]
-    for radius, value in ((44 + person.fat_mm * 0.4, person.hu["fat"]), (38, person.hu["muscle"]), (12, person.hu["cortex"]),
-                          (6, person.hu["marrow"])):
+    for radius, value in ((44 + person.fat_mm * 0.4, person.hu["fat"]), (38, person.hu["muscle"]),
+                          (12, person.hu["cortex"]), (6, person.hu["marrow"])):
         found = tube(frame, [(*p, radius) for p in path], 2)
         if found:
             frame.paint(*found, value)
@@ -238,7 +242,8 @@ def _paint_arches(frame: Frame, person: Person, box, x, deep, rel, pitch, wide, 
     ring = np.maximum(np.maximum(canal_mm - 6.5, -deep + thick * 0.7), np.abs(rel - 0.02 * pitch) - pitch * 0.40)
     lateral = np.maximum(np.maximum(np.abs(deep - thick - 9 - 0.18 * (x - 15)) - 5, x - wide - 17), np.abs(rel - 1) - 6)
     drop = rel + (deep - thick - 15) * 0.45
-    spinous = np.maximum(np.maximum(x - 3.6, deep - thick - 43), np.maximum(np.abs(drop) - pitch * 0.27, thick + 12 - deep))
+    spinous = np.maximum(np.maximum(x - 3.6, deep - thick - 43),
+                         np.maximum(np.abs(drop) - pitch * 0.27, thick + 12 - deep))
     arch = np.minimum(np.minimum(ring, lateral), spinous)
     arch = np.maximum(np.maximum(arch, -canal_mm), inside)
     frame.paint(box, arch, np.where(arch < -2.5, hu["marrow"] * 1.15, hu["cortex"] * 0.8), label)

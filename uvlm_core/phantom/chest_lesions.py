@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy import ndimage
 
@@ -122,7 +124,7 @@ def medical_material(scene: Scene) -> str | None:
 def _tube(scene: Scene, points, radius: float, value: float) -> int:
     """A metal-dense tube along voxel points."""
     written = 0
-    for first, last in zip(points[:-1], points[1:], strict=True):
+    for first, last in pairwise(points):
         length = np.linalg.norm((np.asarray(last) - first) * scene.spacing)
         for share in np.arange(0, 1, max(0.02, 1.5 / max(length, 1.5))):
             centre = np.asarray(first) + share * (np.asarray(last) - first)
@@ -154,7 +156,7 @@ def _vein_path(scene: Scene, side: int, skin_depth_mm: float):
     top = airway[:, 0].max() - 10 / step[0]
     trunk = np.array([(top + goal[0]) / 2, airway[:, 1].mean() - 15 / step[1], airway[:, 2].mean() - 22 / step[2]])
     entry = np.array([top, airway[:, 1].mean() - 20 / step[1], airway[:, 2].mean() + side * 45 / step[2]])
-    pocket = entry + [-25 / step[0], 0, side * 35 / step[2]]
+    pocket = np.add(entry, [-25 / step[0], 0, side * 35 / step[2]])
     front = _skin_front(scene, int(pocket[0]), int(pocket[2]))
     if front is None or top < goal[0]:
         return None
@@ -206,5 +208,6 @@ def _gastric(scene: Scene) -> bool:
     levels = np.unique(index[:, 0])
     if len(levels) * scene.spacing[0] < 60:
         return False
-    points = [index[np.abs(index[:, 0] - level) <= 1].mean(0) for level in levels[:: max(1, int(12 / scene.spacing[0]))]]
+    levels = levels[:: max(1, int(12 / scene.spacing[0]))]
+    points = [index[np.abs(index[:, 0] - level) <= 1].mean(0) for level in levels]
     return _tube(scene, points, 1.9, scene.rng.uniform(900, 1800)) > 0

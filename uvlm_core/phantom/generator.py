@@ -37,8 +37,8 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
     if region not in (None, *REGIONS):
         raise CaseError(f"A phantom shows one of {', '.join(REGIONS)}; found '{region}'.")
     if min(shape) < 16 or (spacing is not None and not 0.3 <= min(spacing) <= max(spacing) <= 12):
-        raise CaseError(f"A phantom has at least 16 voxels along each axis and 0.3 to 12 mm spacing; found shape {shape}, "
-                        f"spacing {spacing}.")
+        raise CaseError("A phantom has at least 16 voxels along each axis and 0.3 to 12 mm spacing; "
+                        f"found shape {shape}, spacing {spacing}.")
     rng = np.random.default_rng(seed)
     region = region or str(rng.choice(REGIONS, p=[0.35, 0.2, 0.45]))
     spacing = spacing or _spacing(region, shape, rng)

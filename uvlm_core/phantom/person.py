@@ -52,7 +52,8 @@ def tissue_values(person: Person, rng: np.random.Generator) -> dict[str, float]:
     liver = (around(35, 8) if fatty_liver else around(57, 6)) + gain[0] * rng.uniform(0.7, 1.2)
     return {
         "fat": around(-102, 5), "muscle": around(52, 6) + (8 if phase != "native" else 0),
-        "skin": around(20, 10), "lung": rng.uniform(-885, -800), "blood": float(blood), "right_blood": float(right[phase]),
+        "skin": around(20, 10), "lung": rng.uniform(-885, -800),
+        "blood": float(blood), "right_blood": float(right[phase]),
         "vein": float(blood * {"native": 1.0, "arterial": 0.45, "portal": 0.95}[phase]),
         "myocardium": around(48, 4) + (35 if phase == "arterial" else 45 if phase == "portal" else 0),
         "liver": float(liver), "spleen": around(48, 4) + gain[1] * rng.uniform(0.8, 1.2),

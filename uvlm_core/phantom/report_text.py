@@ -82,7 +82,8 @@ def _region(region: str, present: list[_Facts], imaged: set[str], rng: np.random
         spoken = absent[: int(rng.integers(1, 4))]
         normal.append(_negative([CLEAR[region][name] for name in spoken], rng))
     if region == "lungs" and "airways" in imaged and rng.random() < 0.6:
-        normal.append(str(rng.choice(["The trachea and main bronchi are patent.", "Trachea and main bronchi are open."])))
+        normal.append(str(rng.choice(["The trachea and main bronchi are patent.",
+                                      "Trachea and main bronchi are open."])))
     rng.shuffle(normal)
     return sentences + normal[: max(1, int(rng.integers(1, 4)))]
 

@@ -61,7 +61,8 @@ class Scene:
         inner = mask[box]
         if depth_mm:  # on every second voxel: deep enough is all that is asked
             coarse = np.pad(inner[::2, ::2, ::2], 1)
-            inner = ndimage.distance_transform_edt(coarse, [2 * step for step in self.spacing])[1:-1, 1:-1, 1:-1] >= depth_mm
+            depth = ndimage.distance_transform_edt(coarse, [2 * step for step in self.spacing])
+            inner = depth[1:-1, 1:-1, 1:-1] >= depth_mm
         index = np.argwhere(inner) * (2 if depth_mm else 1)
         if len(index) == 0:
             return None
@@ -85,7 +86,8 @@ class Scene:
         coarse = [max(2, int(np.ceil(n * step / scale_mm)) + 2) for n, step in zip(shape, self.spacing, strict=True)]
         field = self.rng.standard_normal(coarse).astype(np.float32)
         zoom = [n / c for n, c in zip(shape, coarse, strict=True)]
-        return ndimage.zoom(field, zoom, order=1, grid_mode=True, mode="nearest")[: shape[0], : shape[1], : shape[2]] * 1.4
+        fine = ndimage.zoom(field, zoom, order=1, grid_mode=True, mode="nearest")
+        return fine[: shape[0], : shape[1], : shape[2]] * 1.4
 
     def blob(self, centre: np.ndarray, radii_mm, roughness: float = 0.15) -> tuple[Box, np.ndarray]:
         """Box and occupancy 0..1 of an ellipsoid turned at random, its surface uneven by `roughness` of its radius."""

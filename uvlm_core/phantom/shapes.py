@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from uvlm_core.phantom.frame import Box, Frame
@@ -77,7 +79,7 @@ def tube(frame: Frame, path, steps: int = 3, extra: float = 5.0) -> tuple[Box, n
     if box is None:
         return None
     distance = np.full([s.stop - s.start for s in box], 50.0, np.float32)
-    for a, b in zip(curve[:-1], curve[1:], strict=True):
+    for a, b in pairwise(curve):
         reach = max(a[3], b[3]) + extra
         part = frame.box(np.minimum(a, b)[:3] - reach, np.maximum(a, b)[:3] + reach)
         if part is None:

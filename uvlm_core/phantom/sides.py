@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-_PAIRS = {"left": "right", "right": "left", "lingula": "middle lobe", "lingular": "middle lobe", "middle lobe": "lingula"}
+_PAIRS = {"left": "right", "right": "left", "lingula": "middle lobe", "lingular": "middle lobe",
+          "middle lobe": "lingula"}
 _WORDS = re.compile(r"\b(right middle lobe|left|right|lingular|lingula|middle lobe)\b", re.IGNORECASE)
 
 

@@ -18,8 +18,8 @@ from uvlm_core.volumes.writing import write_labelmap, write_volume
 COLUMNS = ("case", "image", "label", "report", "seed", "imaged", "findings")
 
 
-def write_cases(count: int, out: str | Path, seed: int = 0, progress: Callable[[int, int], None] = lambda done, total: None,
-                **options) -> Path:
+def write_cases(count: int, out: str | Path, seed: int = 0,
+                progress: Callable[[int, int], None] = lambda done, total: None, **options) -> Path:
     """Writes `count` phantoms with the seeds `seed`, `seed` + 1 … and returns the path of cases.csv.
 
     The folder gets images/, labels/ (NIfTI, the same grid) and cases.csv: one row per case with paths relative to the

@@ -11,11 +11,12 @@ from uvlm_core.phantom.person import Person
 from uvlm_core.phantom.shapes import axes_along, ellipsoid, ellipsoid_box, smooth_min, tube
 
 AORTA = [(12, -96, 52, 15), (-4, -108, 72, 16), (-13, -110, 96, 15), (-5, -100, 114, 14), (6, -80, 121, 13.5),
-         (17, -58, 118, 13), (23, -38, 106, 12.5), (25, -28, 88, 12), (24, -26, 60, 12), (20, -31, 25, 11.5), (14, -42, -10, 11),
-         (8, -56, -45, 10.5), (6, -70, -80, 10), (5, -83, -115, 9.5), (4, -92, -150, 9), (3, -94, -178, 8.5)]
-ESOPHAGUS = [(-2, -92, 215, 7), (0, -78, 182, 7.5), (3, -62, 155, 7.5), (4, -47, 125, 7.5), (1, -36, 98, 7.5), (4, -32, 70, 8),
-             (5, -35, 42, 8), (9, -45, 15, 8.5), (16, -58, -6, 8.5), (27, -74, -22, 9)]
-TRACHEA = [(-1, -103, 215, 8.5), (0, -90, 180, 8.5), (-1, -76, 150, 8.5), (-2, -64, 120, 8.5), (-2, -55, 98, 8.5), (-2, -51, 86, 8.5)]
+         (17, -58, 118, 13), (23, -38, 106, 12.5), (25, -28, 88, 12), (24, -26, 60, 12), (20, -31, 25, 11.5),
+         (14, -42, -10, 11), (8, -56, -45, 10.5), (6, -70, -80, 10), (5, -83, -115, 9.5), (4, -92, -150, 9), (3, -94, -178, 8.5)]
+ESOPHAGUS = [(-2, -92, 215, 7), (0, -78, 182, 7.5), (3, -62, 155, 7.5), (4, -47, 125, 7.5), (1, -36, 98, 7.5),
+             (4, -32, 70, 8), (5, -35, 42, 8), (9, -45, 15, 8.5), (16, -58, -6, 8.5), (27, -74, -22, 9)]
+TRACHEA = [(-1, -103, 215, 8.5), (0, -90, 180, 8.5), (-1, -76, 150, 8.5), (-2, -64, 120, 8.5),
+           (-2, -55, 98, 8.5), (-2, -51, 86, 8.5)]
 RIGHT_BRONCHUS = [(-2, -52, 90, 7), (-16, -50, 78, 7), (-32, -48, 66, 6.5), (-40, -46, 54, 4.5)]
 LEFT_BRONCHUS = [(-2, -52, 90, 6.5), (16, -49, 77, 6), (33, -45, 68, 5.8), (45, -42, 58, 4.5)]
 DOMES = {-1: ((-64, -88), 30.0), 1: ((66, -80), 13.0)}  # side: centre (x, y) and height of the diaphragm
@@ -35,8 +36,8 @@ class Diaphragm:
             lateral, medial = np.clip((x - cx) * side, 0, None), np.clip((cx - x) * side, 0, None)
             back, front = np.clip(y - cy, 0, None), np.clip(cy - y, 0, None)
             # flat top, steep towards the costophrenic recess
-            fall = (lateral / 66) ** 2.4 * 72 + (medial / 66) ** 2 * 34 + (back / 110) ** 2.1 * 92 + (front / 78) ** 2.2 * 44
-            domes.append(self.height[side] - fall)
+            across = (lateral / 66) ** 2.4 * 72 + (medial / 66) ** 2 * 34
+            domes.append(self.height[side] - (across + (back / 110) ** 2.1 * 92 + (front / 78) ** 2.2 * 44))
         top = np.maximum(*domes) + bumps
         self.distance = frame.refine(((frame.zc - top) * np.float32(0.75)).astype(np.float32))
 
@@ -75,7 +76,7 @@ def paint_lungs(frame: Frame, wall: BodyWall, diaphragm: Diaphragm, person: Pers
 
 
 def _paint_lobes(frame: Frame, lung: np.ndarray, rng) -> None:
-    x, y, z = frame.xc, frame.yc, frame.zc
+    y, z = frame.yc, frame.zc
     bend = 4.0 * frame.random_coarse(rng, 60.0)
     left = z - (122 + 1.12 * y + rng.normal(0, 6)) + bend - 0.0022 * (y + 60) ** 2
     right = z - (110 + 0.95 * y + rng.normal(0, 6)) + bend - 0.0022 * (y + 60) ** 2
@@ -84,9 +85,9 @@ def _paint_lobes(frame: Frame, lung: np.ndarray, rng) -> None:
     names = {name: label_named(name).id for name in ("lung_upper_lobe_left", "lung_lower_lobe_left",
              "lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right")}
     on_left = frame.x > 2
+    on_right = np.where(horizontal > 0, names["lung_upper_lobe_right"], names["lung_middle_lobe_right"])
     lobes = np.where(on_left, np.where(left > 0, names["lung_upper_lobe_left"], names["lung_lower_lobe_left"]),
-                     np.where(right < 0, names["lung_lower_lobe_right"],
-                              np.where(horizontal > 0, names["lung_upper_lobe_right"], names["lung_middle_lobe_right"])))
+                     np.where(right < 0, names["lung_lower_lobe_right"], on_right))
     inside = lung > 0.5
     frame.labels[inside] = lobes[inside].astype(np.uint8)
     # fissures: thin lines of slightly higher density
@@ -118,8 +119,8 @@ def paint_lung_vessels(frame: Frame, lung: np.ndarray, person: Person, rng: np.r
 
 def _grow(start: np.ndarray, side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Points (N, 3) and radii (N,) along a random binary tree from the hilum into one lung."""
-    goals = np.array([(60, -70, 150), (85, -90, 95), (75, -130, 60), (85, -60, 45), (75, -20, 60), (70, -90, 10), (75, 0, -15), (85, -30, -10),
-                      (55, -15, 110), (60, -120, 105)], float)
+    goals = np.array([(60, -70, 150), (85, -90, 95), (75, -130, 60), (85, -60, 45), (75, -20, 60), (70, -90, 10),
+                      (75, 0, -15), (85, -30, -10), (55, -15, 110), (60, -120, 105)], float)
     goals = goals * [side, 1, 1] + rng.normal(0, 10, goals.shape)
     position = np.repeat(start[None], len(goals), 0)
     direction = goals - position
@@ -220,7 +221,6 @@ def paint_heart(frame: Frame, wall: BodyWall, person: Person, rng: np.random.Gen
 def paint_vessels(frame: Frame, person: Person, rng: np.random.Generator) -> None:
     """Great vessels of chest and abdomen; only the aorta has a label."""
     hu = person.hu
-    lower = (8, -82, 45)
     grow = person.heart_scale - 0.92
     veins = [
         ([(-24, -84, 36, 10), (-27, -90, 70, 9), (-26, -94, 105, 8.5), (-22, -98, 128, 8)], hu["right_blood"]),
@@ -228,8 +228,8 @@ def paint_vessels(frame: Frame, person: Person, rng: np.random.Generator) -> Non
         ([(-20, -100, 124, 6.5), (5, -108, 136, 6.5), (24, -98, 155, 6.5), (48, -85, 175, 6)], hu["right_blood"]),
         ([(-20, -80, 30, 12), (-18, -76, 0, 12), (-18, -74, -35, 12), (-18, -80, -80, 11), (-17, -90, -120, 10.5),
           (-16, -98, -160, 10), (-14, -100, -180, 9.5)], hu["vein"]),
-        ([(26, -120, 70, 14), (22, -104, 86, 13), (14, -88, 90, 12), (-10, -72, 82, 10.5), (-36, -64, 74, 9.5), (-50, -58, 66, 7)],
-         hu["right_blood"]),
+        ([(26, -120, 70, 14), (22, -104, 86, 13), (14, -88, 90, 12), (-10, -72, 82, 10.5), (-36, -64, 74, 9.5),
+          (-50, -58, 66, 7)], hu["right_blood"]),
         ([(22, -100, 86, 12), (30, -76, 90, 10.5), (42, -56, 84, 9), (50, -44, 68, 7)], hu["right_blood"]),
         ([(18, -60, 54, 8), (38, -56, 52, 7), (52, -52, 46, 5)], hu["blood"]),
         ([(-12, -62, 52, 8), (-34, -60, 50, 7), (-48, -58, 44, 5)], hu["blood"]),
@@ -240,7 +240,8 @@ def paint_vessels(frame: Frame, person: Person, rng: np.random.Generator) -> Non
         [(16, -68, 118, 6), (20, -72, 145, 5.5), (32, -76, 170, 5.5), (75, -75, 182, 5)],
         [(4, -86, -120, 3.5), (-35, -66, -112, 3.2)], [(6, -86, -118, 3.5), (55, -60, -108, 3.2)],
         [(5, -90, -66, 4), (5, -104, -72, 4), (0, -112, -110, 3.5)],
-        [(3, -94, -176, 7), (24, -92, -215, 6), (52, -95, -255, 5.5)], [(2, -94, -176, 7), (-22, -92, -215, 6), (-52, -95, -255, 5.5)],
+        [(3, -94, -176, 7), (24, -92, -215, 6), (52, -95, -255, 5.5)],
+        [(2, -94, -176, 7), (-22, -92, -215, 6), (-52, -95, -255, 5.5)],
     ]
     for path, value in veins:
         _draw(frame, path, value, 0)
@@ -251,7 +252,6 @@ def paint_vessels(frame: Frame, person: Person, rng: np.random.Generator) -> Non
     tortuous = 6 * person.age * rng.normal()
     path = [(x + tortuous * np.sin(z / 30) * (y > -60), y, z, r) for x, y, z, r in path]
     found = tube(frame, path)
-    del lower
     if found:
         box, distance = found
         frame.paint(box, distance - 1.5, hu["fat"] + 20, 0)
