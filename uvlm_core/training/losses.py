@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from uvlm_core.labels import IGNORE, labels
 
-LESION_WEIGHT = 3.0
+LESION_WEIGHT = 3.0  # of a lesion's Dice against that of an organ
+VOXEL_WEIGHTS = (0.5, 8.0)  # least and most a voxel counts in the cross-entropy
 REST = 254  # a voxel that is known to be none of the labels that its case annotates
 
 
@@ -26,8 +27,7 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: flo
         smooth: added to numerator and denominator of the Dice.
 
     Returns:
-        scalar, cross-entropy (mean over counted voxels) + 1 - mean Dice over the foreground classes present; lesions
-        weigh LESION_WEIGHT in both.
+        scalar, cross-entropy (weighted mean over counted voxels) + 1 - mean Dice over the foreground classes present.
     """
     log_probability = logits.float().log_softmax(1).flatten(2)  # (B, C, V)
     target = target.long().flatten(1)  # (B, V)
@@ -40,29 +40,39 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: flo
 def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth: float) -> Tensor:
     counted = target != IGNORE
     rest = target == REST
-    index = torch.where(counted & ~rest, target, 0)
+    labelled = counted & ~rest
+    index = torch.where(labelled, target, 0)
+    volume = log_probability.new_zeros(len(known)).index_add(0, index, labelled.to(log_probability.dtype))
     log_chosen = log_probability.gather(0, index[None])[0]  # (V,)
     if rest.any():  # the probability of everything that is not annotated
         log_chosen = torch.where(rest, log_probability[~known].logsumexp(0), log_chosen)
-    weight = _class_weights(len(known), log_probability.device)
-    voxel_weight = weight[index] * counted
+    voxel_weight = _voxel_weights(volume)[index] * counted
     cross_entropy = -(log_chosen * voxel_weight).sum() / voxel_weight.sum().clamp_min(1)
 
     probability = log_probability.exp()
     mass = (probability * counted).sum(1)  # (C,)
-    labelled = counted & ~rest
     overlap = torch.zeros_like(mass).index_add(0, index, log_chosen.exp() * labelled)
-    volume = torch.zeros_like(mass).index_add(0, index, labelled.to(mass.dtype))
     present = (volume > 0) & known
     present[0] = False
     if not present.any():
         return cross_entropy
     dice = (2 * overlap + smooth) / (mass + volume + smooth)
+    weight = _class_weights(len(known), log_probability.device)
     return cross_entropy + 1 - (dice * weight)[present].sum() / weight[present].sum()
 
 
+def _voxel_weights(volume: Tensor) -> Tensor:
+    """(C,) weight of a voxel of each class in the cross-entropy, from the voxels (C,) that each class has in the patch.
+
+    A nodule has a thousandth of the voxels of a lung: with equal weights its gradient drowns, with weights inverse to
+    the volume every lesion is drawn too large. The square root, within limits, lies between.
+    """
+    even = volume.sum() / (volume > 0).sum().clamp_min(1)
+    return (even / volume.clamp_min(1)).sqrt().clamp(*VOXEL_WEIGHTS)
+
+
 def _class_weights(classes: int, device: torch.device) -> Tensor:
-    """(C,) weight of each class: lesions are few and small, and count LESION_WEIGHT times."""
+    """(C,) weight of the Dice of each class: lesions are what the model is for, and the hardest."""
     weight = torch.ones(classes, device=device)
     for label in labels():
         if label.kind == "lesion" and label.id < classes:
