@@ -48,14 +48,26 @@ def test_partial_labels_accept_any_unannotated_class():
     assert segmentation_loss(one_hot_logits(everywhere, 3), target, known) > 3
 
 
-def test_dice_agrees_with_its_definition():
+def test_dice_and_cross_entropy_agree_with_their_definitions():
     logits = torch.randn(1, 3, 3, 4, 5, generator=torch.Generator().manual_seed(2))
     target = torch.randint(0, 3, (1, 3, 4, 5), generator=torch.Generator().manual_seed(3))
     p = logits.softmax(1)
     y = torch.nn.functional.one_hot(target, 3).movedim(-1, 1).float()
     dice = 2 * (p * y).sum((2, 3, 4)) / (p.sum((2, 3, 4)) + y.sum((2, 3, 4)))
-    expected = torch.nn.functional.cross_entropy(logits, target) + 1 - dice[0, 1:].mean()
+    weight = (y.sum((0, 2, 3, 4)).mean() / y.sum((0, 2, 3, 4))).sqrt()
+    expected = torch.nn.functional.cross_entropy(logits, target, weight) + 1 - dice[0, 1:].mean()
     assert segmentation_loss(logits, target, torch.ones(1, 3, dtype=torch.bool)) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_rare_class_counts_more_per_voxel_within_limits():
+    """The gradient on one nodule voxel is 8 times that on a voxel of a common class, and never more."""
+    target = torch.zeros(1, 10, 20, 20, dtype=torch.long)
+    target[0, 5, 5, 5], target[0, :5] = 2, 1
+    logits = torch.zeros(1, 3, 10, 20, 20, requires_grad=True)
+    (gradient,) = torch.autograd.grad(segmentation_loss(logits, target, torch.zeros(1, 3, dtype=torch.bool)), logits)
+    rare, common = gradient[0, 2, 5, 5, 5], gradient[0, 1, 0, 0, 0]
+    even = (4000 / 3 / 2000) ** 0.5
+    assert rare / common == pytest.approx(8 / even, rel=1e-4)
 
 
 def test_deep_supervision_reads_the_same_labels_at_every_scale():

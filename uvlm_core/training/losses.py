@@ -41,8 +41,8 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth:
     counted = target != IGNORE
     rest = target == REST
     labelled = counted & ~rest
-    index = torch.where(labelled, target, 0)
-    volume = log_probability.new_zeros(len(known)).index_add(0, index, labelled.to(log_probability.dtype))
+    index = torch.where(labelled, target, 0)  # REST counts as background
+    volume = log_probability.new_zeros(len(known)).index_add(0, index, counted.to(log_probability.dtype))
     log_chosen = log_probability.gather(0, index[None])[0]  # (V,)
     if rest.any():  # the probability of everything that is not annotated
         log_chosen = torch.where(rest, log_probability[~known].logsumexp(0), log_chosen)
