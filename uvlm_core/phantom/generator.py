@@ -22,7 +22,7 @@ NORMAL_SHARE = 0.1
 
 def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
                  spacing: tuple[float, float, float] | None = None, region: str | None = None,
-                 findings: bool = True) -> PhantomCase:
+                 findings: bool = True, share: float | None = None) -> PhantomCase:
     """One case; the same arguments give the same bytes.
 
     Args:
@@ -30,6 +30,7 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
         spacing: (z, y, x) mm; by default drawn so that the grid holds the width of a torso.
         region: "chest", "abdomen", "both", or None for a random one.
         findings: False leaves the bare anatomy.
+        share: chance of each finding; by default drawn per case, between 0.12 and 0.38.
 
     Raises:
         CaseError: an unknown region, or a shape or spacing that no scan has.
@@ -42,7 +43,7 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
     rng = np.random.default_rng(seed)
     region = region or str(rng.choice(REGIONS, p=[0.35, 0.2, 0.45]))
     spacing = spacing or _spacing(region, shape, rng)
-    wanted = _wanted(rng) if findings else set()
+    wanted = _wanted(rng, share) if findings else set()
     person = random_person(rng, "heart" in wanted)
     frame = _anatomy(person, shape, spacing, region, rng)
     matrix = np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
@@ -65,11 +66,12 @@ def _spacing(region: str, shape, rng: np.random.Generator) -> tuple[float, float
     return tuple(round(float(step), 3) for step in (rng.uniform(*along) / shape[0], across, across))
 
 
-def _wanted(rng: np.random.Generator) -> set[str]:
+def _wanted(rng: np.random.Generator, share: float | None) -> set[str]:
     """Labels of the lesions to draw; "heart" stands for an enlarged heart."""
     if rng.random() < NORMAL_SHARE:
         return set()
-    share = rng.uniform(0.12, 0.38)
+    usual = rng.uniform(0.12, 0.38)
+    share = usual if share is None else share
     return {label for label in [*(row[0] for row in DRAWN), "heart"] if rng.random() < share}
 
 

@@ -18,7 +18,7 @@ REST = 254  # a voxel that is known to be none of the labels that its case annot
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: float = 1e-5) -> Tensor:
-    """Soft Dice + cross-entropy, one term per sample and class that the sample annotates.
+    """Log soft Dice + cross-entropy, one term per sample and class that the sample annotates.
 
     Args:
         logits: (B, C, Z, Y, X), channel 0 is background.
@@ -27,7 +27,9 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: flo
         smooth: added to numerator and denominator of the Dice.
 
     Returns:
-        scalar, cross-entropy (weighted mean over counted voxels) + 1 - mean Dice over the foreground classes present.
+        scalar, cross-entropy (weighted mean over counted voxels) - mean log Dice over the foreground classes present.
+        The logarithm (Wong et al. 2018, arXiv 1809.00076) pulls on a class that is missed altogether as hard as on
+        one that is half found; 1 - Dice pulls in proportion to what is found already.
     """
     log_probability = logits.float().log_softmax(1).flatten(2)  # (B, C, V)
     target = target.long().flatten(1)  # (B, V)
@@ -58,7 +60,7 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth:
         return cross_entropy
     dice = (2 * overlap + smooth) / (mass + volume + smooth)
     weight = _class_weights(len(known), log_probability.device)
-    return cross_entropy + 1 - (dice * weight)[present].sum() / weight[present].sum()
+    return cross_entropy - (dice.log() * weight)[present].sum() / weight[present].sum()
 
 
 def _voxel_weights(volume: Tensor) -> Tensor:

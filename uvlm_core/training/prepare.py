@@ -1,9 +1,10 @@
 """From the data sources of a recipe to cases on the model grid, stored once as plain .npy files.
 
 A source has a `name`, a `weight` (its share of the batches), `held_out` and a `kind`:
-* "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`; `findings` false leaves the bare anatomy;
+* "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`; `findings` false leaves the bare anatomy,
+  `share` is the chance of each finding;
 * "real": a scan with a label map, files below the data root; see `training.real_scan`;
-* "real_with_findings": `count` copies of such a scan with synthetic findings put into the real anatomy.
+* "real_with_findings": `count` copies of such a scan with synthetic findings put into the real anatomy (`share` too).
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callabl
         from uvlm_core.phantom.generator import make_phantom
 
         seeds = range(source["first_seed"], source["first_seed"] + source["count"])
-        options = {option: source[option] for option in ("region", "findings", "shape", "spacing") if option in source}
+        options = {option: source[option] for option in ("region", "findings", "share", "shape", "spacing") if option in source}
         return [(f"{name}_{seed}", source, lambda seed=seed: _from_phantom(make_phantom(seed, **options)))
                 for seed in seeds]
     if data_root is None:
@@ -163,7 +164,7 @@ def _grid_real(source: dict, root: Path, seed: int | None, spec: GridSpec):
     if seed is not None:
         from uvlm_core.phantom.insertion import insert_findings
 
-        case = insert_findings(Volume(image, sample.ijk_to_ras), target, seed)
+        case = insert_findings(Volume(image, sample.ijk_to_ras), target, seed, source.get("share", 0.3))
         image, target = case.volume.array, case.labels
         facts |= _facts(case)
     return image, target, sample.ijk_to_ras, facts
