@@ -105,6 +105,12 @@ def test_normal_cases_have_no_lesion_and_say_so():
     assert sum(label_report(case.report()).values()) == 0
 
 
+def test_the_share_of_findings_can_be_chosen():
+    assert not make_phantom(5, shape=(48, 64, 64), share=0.0).findings
+    names = {planted.name for planted in make_phantom(5, shape=(48, 64, 64), region="both", share=1.0).findings}
+    assert len(names) >= 8
+
+
 def test_only_imaged_regions_are_described():
     case = make_phantom(5, SMALL, region="abdomen")
     described = {line.split(":")[0] for line in case.report().splitlines()}

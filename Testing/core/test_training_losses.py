@@ -70,6 +70,17 @@ def test_a_rare_class_counts_more_per_voxel_within_limits():
     assert rare / common == pytest.approx(8 / even, rel=1e-4)
 
 
+def test_a_missed_class_pulls_as_hard_as_a_half_found_one():
+    """With a probability of 0.001 on the whole lesion, its Dice still pulls with a gradient of the order of one."""
+    target = torch.zeros(1, 8, 8, 8, dtype=torch.long)
+    target[0, :2] = 1
+    logits = torch.zeros(1, 2, 8, 8, 8)
+    logits[:, 1] = -7.0
+    logits.requires_grad_()
+    (gradient,) = torch.autograd.grad(segmentation_loss(logits, target, torch.ones(1, 2, dtype=torch.bool)), logits)
+    assert -gradient[0, 1, :2].sum() > 1
+
+
 def test_deep_supervision_reads_the_same_labels_at_every_scale():
     target = torch.zeros(1, 8, 8, 8, dtype=torch.long)
     target[:, :, :, 4:] = 1
