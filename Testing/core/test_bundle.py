@@ -72,7 +72,7 @@ def test_missing_and_linked_files_are_refused(folder, tmp_path):
     card = folder / "MODEL_CARD.md"
     (tmp_path / "elsewhere.md").write_text(card.read_text())
     card.unlink()
-    with pytest.raises(BundleError, match="MODEL_CARD.md is missing"):
+    with pytest.raises(BundleError, match=r"MODEL_CARD\.md is missing"):
         verify_bundle(folder)
     card.symlink_to(tmp_path / "elsewhere.md")
     with pytest.raises(BundleError, match="not a plain file"):

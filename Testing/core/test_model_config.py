@@ -80,5 +80,5 @@ def test_missing_entries_and_missing_parts_are_explained():
     values["segmenter"] = None
     with pytest.raises(RecipeError, match="mask_evidence needs a segmenter"):
         ModelConfig.from_dict(values)
-    with pytest.raises(RecipeError, match="no model preset 'tiny'.*base, demo, paper"):
+    with pytest.raises(RecipeError, match=r"no model preset 'tiny'.*base, demo, paper"):
         preset("tiny")

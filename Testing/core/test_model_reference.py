@@ -91,10 +91,10 @@ def test_damaged_weights_are_refused(tmp_path):
     with pytest.raises(BundleError, match=r"missing encoder\.stem\.convs\.0\.conv\.weight"):
         verify_fixture(folder)
     (folder / "weights.safetensors").write_bytes(b"nothing")
-    with pytest.raises(BundleError, match="weights.safetensors"):
+    with pytest.raises(BundleError, match=r"weights\.safetensors"):
         verify_fixture(folder)
     (folder / "inputs.npz").unlink()
-    with pytest.raises(BundleError, match="inputs.npz missing"):
+    with pytest.raises(BundleError, match=r"inputs\.npz missing"):
         verify_fixture(folder)
 
 

@@ -46,7 +46,8 @@ def scene(matrix, shape=(40, 80, 100)):
     """Two lungs and a nodule in the patient's left one."""
     label_map = np.zeros(shape, np.uint8)
     middle = matrix[:3, :3] @ [shape[2] / 2, shape[1] / 2, shape[0] / 2] + matrix[:3, 3]
-    label_map[ellipsoid(shape, matrix, middle + [35, 0, 0], [25, 30, 50])] = label_named("lung_upper_lobe_right").id
+    right = middle + np.array([35, 0, 0])
+    label_map[ellipsoid(shape, matrix, right, [25, 30, 50])] = label_named("lung_upper_lobe_right").id
     label_map[ellipsoid(shape, matrix, middle - [35, 0, 0], [25, 30, 50])] = label_named("lung_upper_lobe_left").id
     label_map[ellipsoid(shape, matrix, middle - [35, 5, 0], [7, 7, 7])] = label_named("lung_nodule").id
     return label_map, middle - [35, 5, 0]

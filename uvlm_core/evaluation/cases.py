@@ -13,8 +13,9 @@ from uvlm_core.labels import labels
 from uvlm_core.report.labeler import label_report
 
 
-def case_row(predicted: np.ndarray, truth: np.ndarray, spacing: tuple[float, float, float], probabilities: dict[str, float],
-             text: str, present: dict[str, int], planted: Sequence[dict], report: str) -> dict:
+def case_row(predicted: np.ndarray, truth: np.ndarray, spacing: tuple[float, float, float],
+             probabilities: dict[str, float], text: str, present: dict[str, int], planted: Sequence[dict],
+             report: str) -> dict:
     """One case as JSON values.
 
     Args:
@@ -38,7 +39,7 @@ def _number(value: float) -> float | None:
 
 
 def summary(rows: Sequence[dict], assessed: Sequence[str], thresholds: dict[str, float]) -> dict:
-    """Figures over all rows: means, macro F1 of probabilities and of text labels, sides, sizes, BLEU where installed."""
+    """Figures over all rows: means, macro F1 of probabilities and of the text, sides, sizes, BLEU where installed."""
     truth = np.array([[row["present"][name] for name in assessed] for row in rows], float)
     probability = np.array([[row["probabilities"][name] for name in assessed] for row in rows])
     spoken = np.array([[row["text_labels"][name] for name in assessed] for row in rows], float)

@@ -16,7 +16,8 @@ def classification_metrics(truth: np.ndarray, probability: np.ndarray, threshold
         names: of the findings.
 
     Returns:
-        {"per_pathology": [{name, precision, recall, sensitivity, specificity, f1, auc, tp, tn, fp, fn}], "macro": {...}};
+        {"per_pathology": [{name, precision, recall, sensitivity, specificity, f1, auc, tp, tn, fp, fn}], "macro":
+        {...}};
         a ratio with nothing to count is 0, an AUC without both kinds NaN and left out of its mean.
     """
     thresholds = np.broadcast_to(np.asarray(thresholds, float), (truth.shape[1],))
@@ -74,7 +75,8 @@ def choose_thresholds(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
         figures = [_one(actual.astype(float), score, middle)["f1"] for middle in middles]
         best = max(figures)
         # of equally good ones the nearest to one half: the least fitted to these cases
-        chosen[column] = min((m for m, f in zip(middles, figures, strict=True) if f == best), key=lambda m: abs(m - 0.5))
+        equal = [middle for middle, figure in zip(middles, figures, strict=True) if figure == best]
+        chosen[column] = min(equal, key=lambda middle: abs(middle - 0.5))
     return chosen.clip(0.02, 0.98)
 
 

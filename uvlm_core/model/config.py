@@ -201,7 +201,7 @@ class ModelConfig:
                      f"segmenter.convs needs one entry per decoder level ({stages - 1}); "
                      f"found {len(self.segmenter.convs)}.")
         if self.injection is not None:
-            _require(0 <= self.injection.stages[0] and self.injection.stages[-1] < stages,
+            _require(self.injection.stages[0] >= 0 and self.injection.stages[-1] < stages,
                      f"injection.stages must lie in 0..{stages - 1}; found {self.injection.stages}.")
             _require(0 <= self.injection.source < stages,
                      f"injection.source must lie in 0..{stages - 1}; found {self.injection.source}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class Segmenter(nn.Module):
             widths = [joined] + [outputs] * convs
             self.levels.append(nn.Sequential(*(
                 ConvolutionNorm(before, after, kernel, bias=encoder.conv_bias, eps=encoder.norm_eps)
-                for before, after in zip(widths[:-1], widths[1:], strict=True)
+                for before, after in pairwise(widths)
             )))
             self.classify.append(nn.Conv3d(outputs, n_labels, 1))
 

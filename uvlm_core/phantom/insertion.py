@@ -22,7 +22,7 @@ def insert_findings(volume: Volume, label_map: np.ndarray, seed: int, share: flo
         share: chance of each finding.
 
     Returns:
-        the case on the scan's own axes. Outside of the drawn lesions and their blurred rims every voxel keeps its value.
+        the case on the scan's own axes. Outside of the drawn lesions and their blurred rims no voxel changes.
     """
     rng = np.random.default_rng(seed)
     orientation = orientation_of(volume.ijk_to_ras)

@@ -1,4 +1,4 @@
-"""Contradictions between text, masks and probabilities, each with its numbers and, where possible, a repaired sentence."""
+"""Contradictions between text, masks and probabilities, with numbers and, where possible, a repaired sentence."""
 
 from __future__ import annotations
 
@@ -62,13 +62,14 @@ def check_report(report: Report, findings: Sequence[Mapping], segments: Sequence
                 said.setdefault(mention.finding, []).append((sentence.id, mention))
                 flags += _mention_flags(sentence, mention, rows.get(mention.finding), segments)
             if not has_prior and PRIOR.search(sentence.text):
-                flags.append(Flag("prior", "The sentence compares with an earlier scan, but none was given.", sentence.id,
-                                  found=PRIOR.search(sentence.text).group(), suggestion=""))
+                flags.append(Flag("prior", "The sentence compares with an earlier scan, but none was given.",
+                                  sentence.id, found=PRIOR.search(sentence.text).group(), suggestion=""))
             flags += _unseen(sentence, section.name, imaged)
     return flags + _missing(rows, said) + _internal(said)
 
 
-def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None, segments: Sequence[Segment]) -> list[Flag]:
+def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None,
+                   segments: Sequence[Segment]) -> list[Flag]:
     if row is None or row["state"] == "not assessed":
         return []
     if row["state"] == "not imaged":
@@ -120,7 +121,8 @@ def _size_flags(sentence: Sentence, mention: Mention, segments: Sequence[Segment
     gap = abs(measured - mention.size_mm)
     if gap <= LEAST_MM or gap <= LARGEST_RATIO * measured:
         return []
-    fixed = re.sub(r"\d+(?:[.,]\d+)?(\s*[x×]\s*\d+(?:[.,]\d+)?)*\s*-?(mm|cm)\b", f"{round(measured)} mm", sentence.text, count=1)
+    size = r"\d+(?:[.,]\d+)?(\s*[x×]\s*\d+(?:[.,]\d+)?)*\s*-?(mm|cm)\b"
+    fixed = re.sub(size, f"{round(measured)} mm", sentence.text, count=1)
     return [Flag("size", f"The text says {mention.size_mm:g} mm, the mask measures {measured:.0f} mm.", sentence.id,
                  mention.finding, f"{measured:.0f} mm", f"{mention.size_mm:g} mm", fixed)]
 

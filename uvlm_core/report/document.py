@@ -15,8 +15,8 @@ OTHER = "other"
 class Sentence:
     """One sentence: `findings` and `segments` (ids) it is linked to, where the decoder looked, how sure it was.
 
-    `span` is its (start, end) in the text it was parsed from; `attribution_peak_ras` in mm; `log_probability` is the mean
-    over its tokens; `flags` are dicts of `checks.Flag`.
+    `span` is its (start, end) in the text it was parsed from; `attribution_peak_ras` in mm; `log_probability` is the
+    mean over its tokens; `flags` are dicts of `checks.Flag`.
     """
 
     id: str
@@ -79,7 +79,7 @@ _HEADING = re.compile(r"(?:^|(?<=[\n.]))[ \t]*(" + "|".join(sorted(map(re.escape
 
 
 def split_sentences(text: str) -> list[tuple[int, int]]:
-    """(start, end) of every sentence; decimals, abbreviations and list numbers do not end one. Headings stay outside."""
+    """(start, end) of every sentence; decimals, abbreviations, list numbers do not end one. Headings stay outside."""
     spans, begin = [], 0
     heads = [match.span() for match in _HEADING.finditer(text)]
     stops = sorted([(match.start(), match.end()) for match in _END.finditer(text)] + heads + [(len(text), len(text))])
@@ -125,7 +125,8 @@ _REGION_WORDS = (
     ("heart", r"\b(heart|cardi\w+|pericardi\w+|aort\w*|coronar\w+|arter\w+|vascular|pulmonary trunk)\b"),
     ("mediastinum", r"\b(mediastin\w+|lymph|nodes?|hilar|esophag\w+|oesophag\w+|hiatal|thymus|thyroid)\b"),
     ("airways", r"\b(trachea\w*|main bronch\w+|carina)\b"),
-    ("lungs", r"\b(lungs?|lob(e|es|ar)|pulmonary|bronch\w+|parenchym\w+|nodul\w+|consolidat\w+|opacit\w+|emphysem\w+)\b"),
+    ("lungs", r"\b(lungs?|lob(e|es|ar)|pulmonary|bronch\w+|parenchym\w+|nodul\w+|consolidat\w+|opacit\w+|"
+              r"emphysem\w+)\b"),
     ("abdomen", r"\b(liver|hepatic|spleen|splenic|kidneys?|renal|pancrea\w+|adrenal|gallbladder|stomach|gastric|bowel|"
                 r"abdom\w+|biliary)\b"),
     ("bones", r"\b(bon(e|es|y)|vertebra\w*|ribs?|spine|spinal|sternum|osseous|fracture|degenerative)\b"),

@@ -17,8 +17,8 @@ from uvlm_core.report.document import split_sentences
 class Mention:
     """One finding that a sentence speaks of.
 
-    `state` is present, absent or uncertain; `side` left, right, bilateral or None; `place` a name of `wording.PLACES` or
-    None; `size_mm` the longest size given; `span` (start, end) characters of the term in the sentence.
+    `state` is present, absent or uncertain; `side` left, right, bilateral or None; `place` a name of `wording.PLACES`
+    or None; `size_mm` the longest size given; `span` (start, end) characters of the term in the sentence.
     """
 
     finding: str
@@ -62,7 +62,8 @@ def label_report(text: str, uncertain: int = 1) -> dict[str, int]:
 def _clauses(text: str) -> list[tuple[int, int]]:
     ends = [match.start() for match in wording.CLAUSE_END.finditer(text)]
     starts = [0, *ends]
-    return [(begin, end) for begin, end in zip(starts, [*ends, len(text)], strict=True) if text[begin:end].strip(" ,;:.\n")]
+    clauses = zip(starts, [*ends, len(text)], strict=True)
+    return [(begin, end) for begin, end in clauses if text[begin:end].strip(" ,;:.\n")]
 
 
 def _with_what_follows(clauses: list[tuple[int, int]], used: list[tuple[int, int]]) -> dict:
@@ -107,7 +108,8 @@ def _state(clause: str, begin: int, end: int) -> str:
     doubt = wording.UNCERTAIN.search(clause)
     if wording.NEGATION.search(blanked):
         return "absent"
-    if wording.NEGATED_AFTER.search(after) and not re.search(r"\b(cannot|can not|not be) (be )?(excluded|ruled)", after):
+    open_question = re.search(r"\b(cannot|can not|not be) (be )?(excluded|ruled)", after)
+    if wording.NEGATED_AFTER.search(after) and not open_question:
         return "absent"
     return "uncertain" if doubt else "present"
 
@@ -172,6 +174,7 @@ def _place(text, span, clause, found) -> str | None:
 def _size(text, span, clause, found) -> float | None:
     sizes = []
     for match in _own(wording.SIZE, text, span, clause, found):
-        numbers = [float(number.replace(",", ".")) for number in re.findall(r"\d+(?:[.,]\d+)?", match.group(1) + match.group(2))]
+        written = re.findall(r"\d+(?:[.,]\d+)?", match.group(1) + match.group(2))
+        numbers = [float(number.replace(",", ".")) for number in written]
         sizes.append(max(numbers) * (10 if match.group(3).lower().startswith("c") else 1))
     return max(sizes) if sizes else None

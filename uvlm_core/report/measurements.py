@@ -22,8 +22,8 @@ SMALLEST_ML = 0.02  # components below this are specks of the segmentation, not 
 class Segment:
     """One mask: an organ as a whole, or one connected lesion.
 
-    `id` is the label's name, for lesions with a number from the largest on ("lung_nodule_1"); boxes and centroids are RAS
-    mm, `box` is (low, high); `longest_diameter_mm` is the largest distance between two points of the mask and
+    `id` is the label's name, for lesions with a number from the largest on ("lung_nodule_1"); boxes and centroids are
+    RAS mm, `box` is (low, high); `longest_diameter_mm` is the largest distance between two points of the mask and
     `short_axis_mm` the largest extent across it; organs have neither. `mean_hu` is over the whole mask.
     """
 
@@ -68,7 +68,7 @@ def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.nd
 
 
 def _components(label: Label, mask, box, label_map, image, ijk_to_ras) -> list[Segment]:
-    parts, count = ndimage.label(mask, CONNECTED)
+    parts, _ = ndimage.label(mask, CONNECTED)
     found = []
     for number, inner in enumerate(ndimage.find_objects(parts), 1):
         place = tuple(slice(outer.start + side.start, outer.start + side.stop)
@@ -155,7 +155,8 @@ def _half_voxel_along(direction: np.ndarray, to_ras: np.ndarray) -> float:
 
 
 def _grown(box, shape, by: int):
-    return tuple(slice(max(0, side.start - by), min(size, side.stop + by)) for side, size in zip(box, shape, strict=True))
+    return tuple(slice(max(0, side.start - by), min(size, side.stop + by))
+                 for side, size in zip(box, shape, strict=True))
 
 
 def _where(label: Label, mask, box, label_map, centre_r: float, ijk_to_ras) -> tuple[str | None, str | None]:
@@ -179,10 +180,9 @@ def _neighbour(mask, box, label_map, names) -> str | None:
     outer = _grown(box, label_map.shape, 4)
     inside = np.zeros([side.stop - side.start for side in outer], bool)
     inside[tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True))] = mask
+    around = np.ones_like(inside)  # of a large effusion, its whole box
     if inside.size < 2e6:
         around = ndimage.binary_dilation(inside, CONNECTED, 3)
-    else:  # a large effusion: its whole box is around it
-        around = np.ones_like(inside)
     counts = np.bincount(label_map[outer][around & ~inside], minlength=256)
     best = max(names, key=lambda name: counts[label_named(name).id])
     return best if counts[label_named(best).id] else None

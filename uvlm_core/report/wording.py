@@ -1,7 +1,7 @@
 """How reports word findings, negation, doubt, sides and places: the patterns that the labeler reads with.
 
-Each finding has patterns that mention it. Findings that share a word (calcification, lesion, node) are told apart by the
-context words that must, or must not, stand in the same clause.
+Each finding has patterns that mention it. Findings that share a word (calcification, lesion, node) are told apart by
+the context words that must, or must not, stand in the same clause.
 """
 
 from __future__ import annotations
@@ -46,10 +46,12 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
         _p(r"\batheroscl\w+\b", bars=r"\bcoronar\w+|valve"),
     ),
     "Cardiomegaly": (
-        _p(r"\bcardiomegaly\b|\b(heart|cardiac)( (size|silhouette|shadow|chambers?))?( (is|are|was|were|appears?|has|have|"
+        _p(r"\bcardiomegaly\b|\b(heart|cardiac)( (size|silhouette|shadow|chambers?))?( (is|are|was|were|appears?|has"
+           r"|have|"
            r"been|mildly|slightly|moderately|markedly|severely|minimally|and|its|size|contours?|globally))* "
            r"(enlarged|increased|dilated|large)\b|\benlarged (heart|cardiac)\b|\benlargement of the (heart|cardiac)|"
-           r"\bcardiac enlargement\b|\bcardiothoracic (ratio|index)\b[^.]{0,40}\b(increased|above|elevated|exceeds|greater|"
+           r"\bcardiac enlargement\b|\bcardiothoracic (ratio|index)\b[^.]{0,40}\b(increased|above|elevated|exceeds"
+           r"|greater|"
            r"higher|enlarged|0\.5[1-9]|0\.[6-9])|\bincrease in (the )?(heart|cardiac) size\b|"
            r"\bincreased (heart|cardiac) size\b"),
     ),
@@ -62,12 +64,14 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
         _p(_CALCIFIED, needs=r"\b(coronar\w+|LAD|RCA|LCX|circumflex|left anterior descending)\b"),
     ),
     "Hiatal hernia": (
-        _p(r"\bhiat(al|us)( \w+){0,2} hernia\w*|\bhernia\w*( \w+){0,5} hiat(al|us)\b|\bsliding( type)?( \w+)? hernia\w*|"
+        _p(r"\bhiat(al|us)( \w+){0,2} hernia\w*|\bhernia\w*( \w+){0,5} hiat(al|us)\b"
+           r"|\bsliding( type)?( \w+)? hernia\w*|"
            r"\bherniation of the (stomach|gastric)|\bgastric hernia\w*|\bintrathoracic stomach\b"),
     ),
     "Lymphadenopathy": (
         _p(r"\b(lymph)?adenopath\w+\b|\blymphadenomegal\w+\b|\b(enlarged|prominent|pathological\w*|bulky|increased)"
-           r"( \w+){0,4} (lymph )?nodes?\b|\blymph nodes?\b|\bnodes? (with|measuring|of|up)\b|\bnodal (mass|conglomerate)"),
+           r"( \w+){0,4} (lymph )?nodes?\b|\blymph nodes?\b|\bnodes? (with|measuring|of|up)\b|\bnodal (mass"
+           r"|conglomerate)"),
     ),
     "Emphysema": (
         _p(r"\b(emphysema\w*|bulla[e]?|bullous|blebs?)\b",
@@ -88,7 +92,8 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
     ),
     "Pulmonary fibrotic sequela": (
         _p(r"\b(fibrosis|fibrotic|fibro(atelectatic|nodular)|sequela\w*|scarring|scars?|parenchymal bands?|"
-           r"pleuroparenchymal|honeycomb\w*)\b", bars=r"\b(cystic fibrosis|rib|bone|fracture|skin|renal|kidney|liver)\b"),
+           r"pleuroparenchymal|honeycomb\w*)\b",
+           bars=r"\b(cystic fibrosis|rib|bone|fracture|skin|renal|kidney|liver)\b"),
     ),
     "Pleural effusion": (
         _p(r"\bpleural( \w+){0,3}? (effusions?|fluid)\b|\bhydrothora\w+|\bh(a?e)mothora\w+|"
@@ -120,7 +125,8 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
 NORMAL: dict[str, re.Pattern] = {
     name: re.compile(text, re.IGNORECASE) for name, text in {
         "Cardiomegaly": r"\b(heart|cardiac)( size| silhouette| contours?| dimensions?)?( \w+){0,5} "
-                        r"(normal|unremarkable|not enlarged)\b|\bnormal (heart|cardiac) size\b|\bnormal[- ]sized heart\b|"
+                        r"(normal|unremarkable|not enlarged)\b|\bnormal (heart|cardiac) size\b"
+                        r"|\bnormal[- ]sized heart\b|"
                         r"\bcardiothoracic (ratio|index)( \w+){0,3} (normal|preserved)",
         "Liver lesion": r"\bliver\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal( appearing)? liver\b",
         "Kidney lesion": r"\bkidneys?\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal kidneys?\b",
@@ -134,8 +140,10 @@ NEGATION = re.compile(
 # words that look like a negation and are none
 NO_NEGATION = re.compile(
     r"\bno (significant |interval |relevant |obvious |appreciable )*(change|increase|decrease|difference|growth|"
-    r"progression|complication)\b|\bnot (only|changed|significantly changed|increased|excluded|be excluded|ruled out)\b|"
-    r"\bcannot be (excluded|ruled out)\b|\bcan not be (excluded|ruled out)\b|\bwithout (significant |interval )*(change|"
+    r"progression|complication)\b|\bnot (only|changed|significantly changed|increased|excluded|be excluded"
+    r"|ruled out)\b|"
+    r"\bcannot be (excluded|ruled out)\b|\bcan not be (excluded|ruled out)\b|\bwithout (significant "
+    r"|interval )*(change|"
     r"complication)\b|\bnon-?specific\b", re.IGNORECASE)
 NEGATED_AFTER = re.compile(
     r"\b(not|no longer)( been| clearly| significantly)* (seen|observed|detected|identified|present|demonstrated|"
@@ -144,7 +152,8 @@ NEGATED_AFTER = re.compile(
     r"regressed completely)\b|\bnot (observed|detected|seen|identified|present|found)\b", re.IGNORECASE)
 UNCERTAIN = re.compile(
     r"\b(possibl[ey]|probabl[ey]|likely|may|might|could|suspicious|suspect\w*|suspicion|cannot be (excluded|ruled out)|"
-    r"can not be (excluded|ruled out)|not (be )?(excluded|ruled out)|questionable|differential|suggest\w*|presumabl[ey]|"
+    r"can not be (excluded|ruled out)|not (be )?(excluded|ruled out)|questionable|differential|suggest\w*"
+    r"|presumabl[ey]|"
     r"equivocal|rule out)\b", re.IGNORECASE)
 # where the scope of a negation ends
 CLAUSE_END = re.compile(
@@ -157,10 +166,12 @@ ADJACENT = re.compile(r"\b(adjacent|associated|accompanying|neighbou?ring|underl
                       re.IGNORECASE)
 
 SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe)\b", re.IGNORECASE)
-NO_SIDE = re.compile(r"\b(left|right)[- ](ventric\w+|atri\w+|heart|anterior descending|main coronary|coronary|circumflex|"
+NO_SIDE = re.compile(r"\b(left|right)[- ](ventric\w+|atri\w+|heart|anterior descending|main coronary|coronary"
+                     r"|circumflex|"
                      r"brachiocephalic|subclavian|common carotid|arch|aortic)", re.IGNORECASE)
 
-SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+|centimet\w+)\b",
+SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+"
+                  r"|centimet\w+)\b",
                   re.IGNORECASE)
 
 PLACES: tuple[tuple[str, re.Pattern], ...] = tuple(
@@ -178,10 +189,12 @@ PLACES: tuple[tuple[str, re.Pattern], ...] = tuple(
         ("head of the pancreas", r"\b(pancreatic head|head of the pancreas|uncinate)\b"),
         ("body of the pancreas", r"\b(pancreatic body|body of the pancreas)\b"),
         ("tail of the pancreas", r"\b(pancreatic tail|tail of the pancreas)\b"),
-        ("upper pole", r"\bupper pole\b"), ("lower pole", r"\blower pole\b"), ("interpolar", r"\b(interpolar|mid pole)\b"),
+        ("upper pole", r"\bupper pole\b"), ("lower pole", r"\blower pole\b"),
+        ("interpolar", r"\b(interpolar|mid pole)\b"),
         ("aortic arch", r"\b(aortic arch|arch of the aorta)\b"), ("thoracic aorta", r"\bthoracic aorta\b"),
         ("abdominal aorta", r"\babdominal aorta\b"), ("aorta", r"\baorta\b"),
-        ("coronary arteries", r"\bcoronar\w+\b"), ("mediastinum", r"\b(mediastin\w+|paratracheal|subcarinal|prevascular)\b"),
+        ("coronary arteries", r"\bcoronar\w+\b"),
+        ("mediastinum", r"\b(mediastin\w+|paratracheal|subcarinal|prevascular)\b"),
         ("hilum", r"\bhil(ar|um|a)\b"), ("axilla", r"\baxill\w+\b"),
     )
 )

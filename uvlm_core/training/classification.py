@@ -11,8 +11,8 @@ from torch import Tensor
 from uvlm_core.evaluation.findings import choose_thresholds, classification_metrics
 from uvlm_core.model.injection import collate_stage_tokens
 from uvlm_core.model.uvlm import UVLM
-from uvlm_core.training.losses import classification_loss, positive_weights, segmentation_loss
 from uvlm_core.training.loop import StageTask
+from uvlm_core.training.losses import classification_loss, positive_weights, segmentation_loss
 from uvlm_core.training.prepare import GridCase
 from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.sampling import Prefetched, pick_case

@@ -198,7 +198,7 @@ def _load_checkpoint(out, model, optimizer, average, recipe, seed) -> dict:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if metadata["recipe"] != _fingerprint(recipe, seed):
-        raise RecipeError(f"{out} holds a run of another recipe. Give another output folder, or the recipe of that run.")
+        raise RecipeError(f"{out} holds a run of another recipe. Give another folder, or the recipe of that run.")
     model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
     for name, value in tensors.items():
         if name.startswith("average/"):

@@ -43,8 +43,8 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int) -> str:
         *(f"| {name} (at least 10 mm) | {value:.3f} |"
           for name, value in figures.get("lesion_dice_10mm_per_label", {}).items()),
         "", *_real(figures.get("real_scans_trained_on", {})), "## What it cannot do", "",
-        "- It was trained almost only on synthetic anatomy and on three real scans. On real patients it makes mistakes that",
-        "  the figures above do not show. It is there to show and test the software, not to read scans.",
+        "- It was trained almost only on synthetic anatomy and on three real scans. On real patients it makes mistakes",
+        "  that the figures above do not show. It is there to show and test the software, not to read scans.",
         "- It tells the findings listed above and nothing else. The other CT-RATE findings are \"not assessed\".",
         "- It works on a 3 mm grid: lesions below about 8 mm are lost, and thin structures are thick.",
         "- Its wording is that of the synthetic reports: short, with a fixed vocabulary.", "",
@@ -57,8 +57,8 @@ def _real(scans: dict[str, dict[str, float]]) -> list[str]:
     if not scans:
         return []
     organs = list(dict.fromkeys(organ for rows in scans.values() for organ in rows))
-    return ["### Real scans", "", "Dice on the three real scans **that were trained on** (labels of TotalSegmentator): this "
-            "shows the fit. No labelled real scan was left for a test.", "",
+    return ["### Real scans", "", "Dice on the three real scans **that were trained on** (labels of TotalSegmentator): "
+            "this shows the fit. No labelled real scan was left for a test.", "",
             f"| scan | {' | '.join(organs)} |", f"|---|{'---|' * len(organs)}",
             *(f"| {name} | {' | '.join(f'{rows[organ]:.2f}' if organ in rows else '' for organ in organs)} |"
               for name, rows in scans.items()), ""]

@@ -25,6 +25,8 @@ from uvlm_core.training.real_scan import load_real
 from uvlm_core.volumes.grid import GridSample, GridSpec, labels_to_grid, to_grid
 from uvlm_core.volumes.volume import Volume
 
+PHANTOM_OPTIONS = ("region", "findings", "share", "shape", "spacing")
+
 
 @dataclass
 class GridCase:
@@ -101,7 +103,7 @@ def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callabl
         from uvlm_core.phantom.generator import make_phantom
 
         seeds = range(source["first_seed"], source["first_seed"] + source["count"])
-        options = {option: source[option] for option in ("region", "findings", "share", "shape", "spacing") if option in source}
+        options = {option: source[option] for option in PHANTOM_OPTIONS if option in source}
         return [(f"{name}_{seed}", source, lambda seed=seed: _from_phantom(make_phantom(seed, **options)))
                 for seed in seeds]
     if data_root is None:

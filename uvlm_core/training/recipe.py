@@ -17,10 +17,10 @@ class StageRecipe:
     """One training stage.
 
     `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes
-    whole cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one optimizer step; `encoder_rate` multiplies `rate` for encoder and
-    segmenter; `segmentation_weight` keeps the segmentation loss in stage 2; `ema` is the decay of the averaged
-    weights that validation and the bundle use; `patience` ends the stage after so many validations without a
-    better score (0: never).
+    whole cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one
+    optimizer step; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight` keeps the
+    segmentation loss in stage 2; `ema` is the decay of the averaged weights that validation and the bundle use;
+    `patience` ends the stage after so many validations without a better score (0: never).
     """
 
     kind: str

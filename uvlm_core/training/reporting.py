@@ -13,8 +13,8 @@ from uvlm_core.model.tokenizer import ANSWER, END, PAD, PROMPT, Tokenizer
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.report.cues import write_cues
 from uvlm_core.training.cue_facts import cues_of_planted
-from uvlm_core.training.losses import answer_loss
 from uvlm_core.training.loop import StageTask
+from uvlm_core.training.losses import answer_loss
 from uvlm_core.training.prepare import GridCase
 from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.segmentation import augmented_patch

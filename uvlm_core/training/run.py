@@ -76,7 +76,8 @@ def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, ro
     names = [source.get("name") for source in recipe.data]
     unknown = sorted(set(part.sources or ()) - set(names))
     if unknown:
-        raise RecipeError(f"The {part.kind} stage trains on {', '.join(unknown)}; the recipe's data are {', '.join(names)}.")
+        raise RecipeError(f"The {part.kind} stage trains on {', '.join(unknown)}; "
+                          f"the recipe's data are {', '.join(names)}.")
     sources = [source for source in recipe.data
                if part.sources is None or source.get("name") in part.sources]
     with tqdm(desc="cases", unit="case") as bar:

@@ -8,8 +8,8 @@ import torch
 from uvlm_core.labels import IGNORE
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, random_intensity, random_patch
-from uvlm_core.training.losses import deep_supervision_loss
 from uvlm_core.training.loop import StageTask
+from uvlm_core.training.losses import deep_supervision_loss
 from uvlm_core.training.prepare import GridCase
 from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.sampling import Prefetched, patch_start, pick_case

@@ -47,7 +47,8 @@ def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
     folder = out / weights_key(model)
     folder.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device.type
-    fast, autocast = fast_form(model.eval(), Placement(device, "bf16" if use_bf16("auto", torch.device(device)) else "fp32", ""))
+    precision = "bf16" if use_bf16("auto", torch.device(device)) else "fp32"
+    fast, autocast = fast_form(model.eval(), Placement(device, precision, ""))
     rows = []
     for number, case in enumerate(cases):
         path = folder / f"{case.name}.safetensors"

@@ -127,7 +127,7 @@ def _remarks(values, share, low: float, high: float) -> list[str]:
         remarks.append("There is hardly any air in the scan: a small cut-out of a body. Findings outside it are not "
                        "assessed.")
     at_low, at_high = float(np.mean(values == low)), float(np.mean(values == high))
-    if low > -900 and at_low > 0.05 or high < 900 and at_high > 0.005:
+    if (low > -900 and at_low > 0.05) or (high < 900 and at_high > 0.005):
         remarks.append(f"The values are cut off at {low:g} and {high:g} HU (a display window); lungs or bones may be "
                        "judged wrongly.")
     if 0.97 <= share["possible"] < 0.995:

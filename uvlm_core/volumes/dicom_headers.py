@@ -88,7 +88,7 @@ def is_dicom(path: Path) -> bool:
     """Whether the file starts as DICOM does: with a preamble, or as older files with group 0002 or 0008 at once."""
     with open(path, "rb") as file:
         start = file.read(132)
-    return start[128:132] == b"DICM" or start[:2] in (b"\x02\x00", b"\x08\x00") and start[2:4] in _FIRST_ELEMENTS
+    return start[128:132] == b"DICM" or (start[:2] in (b"\x02\x00", b"\x08\x00") and start[2:4] in _FIRST_ELEMENTS)
 
 
 _FIRST_ELEMENTS = (b"\x00\x00", b"\x01\x00", b"\x02\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00")
