@@ -75,7 +75,7 @@ def _sources(recipe: Recipe) -> list[str]:
     for source in recipe.data:
         if source.get("held_out"):
             continue
-        kind = {"phantoms": "synthetic cases of `uvlm_core.phantom`", "real": "a real scan",
+        kind = {"phantoms": "synthetic cases of `uvlm_core.phantom`", "real": "real scan",
                 "real_with_findings": "copies of a real scan with synthetic findings"}[source["kind"]]
         licence = f"; {source['licence']}" if "licence" in source else ""
         rows.append(f"- {source['name']}: {source.get('count', 1)} {kind}{licence}")
