@@ -121,7 +121,7 @@ def test_only_imaged_regions_are_described():
 
 def test_an_enlarged_heart_is_larger(monkeypatch):
     def wanted(names):
-        monkeypatch.setattr(generator, "_wanted", lambda rng: names)
+        monkeypatch.setattr(generator, "_wanted", lambda rng, share: names)
         return make_phantom(9, SMALL, region="chest")
 
     normal, large = wanted(set()), wanted({"heart"})

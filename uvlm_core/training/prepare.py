@@ -68,11 +68,15 @@ class GridCase:
 
     def report(self, wording_seed: int) -> str:
         """A report of the planted findings; another seed gives other words for the same facts."""
-        from uvlm_core.phantom.case import PlantedFinding
-        from uvlm_core.phantom.report_text import write_report
+        return report_of(self.planted, self.imaged, np.random.default_rng((7, wording_seed)))
 
-        planted = [PlantedFinding(**row) for row in self.planted]
-        return write_report(planted, set(self.imaged), np.random.default_rng((7, wording_seed)))
+
+def report_of(planted: list[dict], imaged: list[str], rng: np.random.Generator) -> str:
+    """The report of planted findings given as plain dicts; `rng` chooses the words."""
+    from uvlm_core.phantom.case import PlantedFinding
+    from uvlm_core.phantom.report_text import write_report
+
+    return write_report([PlantedFinding(**row) for row in planted], set(imaged), rng)
 
 
 def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | None,

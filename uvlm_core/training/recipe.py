@@ -19,8 +19,10 @@ class StageRecipe:
     `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes
     whole cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one
     optimizer step; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight` keeps the
-    segmentation loss in stage 2; `ema` is the decay of the averaged weights that validation and the bundle use;
-    `patience` ends the stage after so many validations without a better score (0: never).
+    segmentation loss in stage 2; `recombined` is the share of report batches that practise text on recombined
+    findings without an image (1: no image at all, a warm-up that needs no trained encoder); `ema` is the decay of the
+    averaged weights that validation and the bundle use; `patience` ends the stage after so many validations without a
+    better score (0: never).
     """
 
     kind: str
@@ -44,6 +46,7 @@ class StageRecipe:
     label_smoothing: float = 0.0
     wordings: int = 8
     cue_dropout: float = 0.1
+    recombined: float = 0.0
     validate_every: int = 250
     checkpoint_every: int = 50
     patience: int = 0

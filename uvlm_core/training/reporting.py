@@ -15,8 +15,9 @@ from uvlm_core.report.cues import write_cues
 from uvlm_core.training.cue_facts import cues_of_planted
 from uvlm_core.training.loop import StageTask
 from uvlm_core.training.losses import answer_loss
-from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.prepare import GridCase, report_of
 from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.recombination import FindingPool
 from uvlm_core.training.segmentation import augmented_patch
 from uvlm_core.training.token_cache import CachedCase, cache_tokens, to_float
 from uvlm_core.training.vocabulary import run_tokenizer
@@ -31,29 +32,33 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
     checked = [case for case in held_out if case.has_report]
     for part in (model.segmenter, model.classifier):
         part.requires_grad_(False)
-    cached = None
     if recipe.freeze_encoder:
         model.encoder.requires_grad_(False)
-        cached = cache_tokens(model, written, out / "tokens")
-    level = model.config.language.cues
+    text_only = recipe.recombined >= 1
+    cached = cache_tokens(model, written, out / "tokens") if recipe.freeze_encoder and not text_only else None
+    level, pool = model.config.language.cues, FindingPool(written)
 
     def loss(network: UVLM, step: int):
         rng = np.random.default_rng((seed, 3, step))
+        if rng.random() < recipe.recombined:
+            pairs = [_recombined_pair(tokenizer, pool, level, rng) for _ in range(recipe.batch)]
+            return _text_loss(network, _no_vision(network, recipe.batch), pairs, recipe.label_smoothing), {}
         chosen = rng.choice(len(written), recipe.batch)
         rows = [written[number] for number in chosen]
-        texts = [encode_pair(tokenizer, row, level, recipe, rng) for row in rows]
+        pairs = [encode_pair(tokenizer, row, level, recipe, rng) for row in rows]
         if cached is None:
             vision = _vision_from_images(network, rows, recipe, rng)
         else:
             vision = _vision_from_cache(network, [cached[number] for number in chosen])
-        return _text_loss(network, vision, texts, recipe.label_smoothing), {}
+        return _text_loss(network, vision, pairs, recipe.label_smoothing), {}
 
     def validate(network: UVLM) -> dict[str, float]:
-        rows = cache_tokens(network, checked, out / "tokens")
+        rows = [None] * len(checked) if text_only else cache_tokens(network, checked, out / "tokens")
         losses = []
-        for number, case in enumerate(checked):
+        for number, (case, row) in enumerate(zip(checked, rows, strict=True)):
+            vision = _no_vision(network, 1) if row is None else _vision_from_cache(network, [row])
             pair = encode_pair(tokenizer, case, level, recipe, np.random.default_rng((number, 4)), dropout=False)
-            losses.append(_text_loss(network, _vision_from_cache(network, [rows[number]]), [pair], 0.0).item())
+            losses.append(_text_loss(network, vision, [pair], 0.0).item())
         return {"score": -float(np.mean(losses)), "answer_loss": float(np.mean(losses))} if losses else {}
 
     return StageTask(loss, validate)
@@ -65,7 +70,16 @@ def encode_pair(tokenizer: Tokenizer, case: GridCase, level: str, recipe: StageR
     prompt = write_cues(cues_of_planted(case.planted, rng), case.imaged, level)
     if dropout and rng.random() < recipe.cue_dropout:
         prompt = ""
-    report = case.report(int(rng.integers(recipe.wordings)))
+    return _pair(tokenizer, prompt, case.report(int(rng.integers(recipe.wordings))))
+
+
+def _recombined_pair(tokenizer: Tokenizer, pool: FindingPool, level: str,
+                     rng: np.random.Generator) -> tuple[list[int], int]:
+    planted, imaged = pool.draw(rng)
+    return _pair(tokenizer, write_cues(cues_of_planted(planted, rng), imaged, level), report_of(planted, imaged, rng))
+
+
+def _pair(tokenizer: Tokenizer, prompt: str, report: str) -> tuple[list[int], int]:
     head = [PROMPT, *tokenizer.encode(prompt), ANSWER]
     return [*head, *tokenizer.encode(report), END], len(head)
 
@@ -81,6 +95,11 @@ def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], i
         real[row, : len(ids)] = True
         answer[row, begin : len(ids)] = True
     return answer_loss(model.language(vision, text, real), text, answer, smoothing)
+
+
+def _no_vision(model: UVLM, batch: int) -> VisionTokens:
+    empty = model.language.token_embedding.weight.new_zeros(batch, 0, model.config.language.width)
+    return VisionTokens(empty, [], torch.zeros((batch, 3), dtype=torch.int64, device=empty.device))
 
 
 def _vision_from_cache(model: UVLM, rows: list[CachedCase]) -> VisionTokens:
