@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from uvlm_core.inference.field_of_view import ABSENT, FieldOfView
 from uvlm_core.labels import Finding, finding_named
 from uvlm_core.report.cues import Cue
-from uvlm_core.report.measurements import Segment
+from uvlm_core.report.measurements import Segment, without_fragments
 
 UNCERTAIN_MARGIN = 0.05  # a probability nearer to its threshold than this is neither present nor absent
 DEFAULT_THRESHOLD = 0.5
@@ -48,7 +48,7 @@ def _row(finding: Finding, probability: float, threshold: float, assessed: bool,
 
 def _side(segments: Sequence[Segment]) -> str | None:
     """left, right, bilateral, or None where no mask tells."""
-    sides = {segment.side for segment in segments if segment.side}
+    sides = {segment.side for segment in without_fragments(segments) if segment.side}
     return "bilateral" if len(sides) > 1 else next(iter(sides), None)
 
 
@@ -59,7 +59,8 @@ def cues_of(rows: Sequence[dict], segments: Sequence[Segment]) -> list[Cue]:
     for row in rows:
         if not row["present"]:
             continue
-        own = [by_id[name] for name in row["segments"] if by_id[name].longest_diameter_mm is not None]
+        own = without_fragments([by_id[name] for name in row["segments"]
+                                 if by_id[name].longest_diameter_mm is not None])
         largest = max(own, key=lambda segment: segment.longest_diameter_mm, default=None)
         sized = finding_named(row["name"]).measure is not None and largest is not None
         cues.append(Cue(row["name"], row["probability"], row["side"], largest.place if largest else None,

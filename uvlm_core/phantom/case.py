@@ -7,17 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from uvlm_core.labels import finding_named, findings, label_named
-from uvlm_core.report.measurements import cardiothoracic_ratio, measure_segments
+from uvlm_core.report.measurements import cardiothoracic_ratio, measure_segments, without_fragments
 from uvlm_core.volumes.volume import Volume
 
 CARDIOMEGALY_RATIO = 0.5
-# A component smaller than this share of the label's largest is a fragment of it, cut off by a vessel, a lobe border or
-# another lesion: it must neither make one patch "several" nor one side "both". Lesions that come in several sizes keep
-# their small ones.
-FRAGMENT_SHARE = 0.1
-FOCAL_SHARE = 0.01
-FOCAL = ("lung_nodule", "liver_lesion", "kidney_lesion", "pancreas_lesion", "lymphadenopathy", "arterial_calcification",
-         "coronary_calcification")
 
 
 @dataclass
@@ -72,7 +65,7 @@ def planted_findings(labels: np.ndarray, hu: np.ndarray, ijk_to_ras: np.ndarray,
     """
     by_label = {finding.label: finding.name for finding in findings() if finding.label and finding.label != "heart"}
     rows = []
-    for segment in _without_fragments(measure_segments(labels, hu, ijk_to_ras, kind="lesion")):
+    for segment in without_fragments(measure_segments(labels, hu, ijk_to_ras, kind="lesion")):
         name = by_label[segment.label]
         side = segment.side if finding_named(name).lateralised else None
         rows.append(PlantedFinding(name, segment.label, side, segment.place, segment.longest_diameter_mm,
@@ -87,15 +80,6 @@ def planted_findings(labels: np.ndarray, hu: np.ndarray, ijk_to_ras: np.ndarray,
         rows.append(PlantedFinding("Cardiomegaly", "heart", None, None, None, volume, tuple(map(float, centre[:3])),
                                    {"ratio": ratio}))
     return rows
-
-
-def _without_fragments(segments: list) -> list:
-    """The segments that are lesions of their own; the largest of a label always stays."""
-    largest: dict[str, float] = {}
-    for segment in segments:
-        largest[segment.label] = max(largest.get(segment.label, 0.0), segment.volume_ml)
-    least = {label: volume * (FOCAL_SHARE if label in FOCAL else FRAGMENT_SHARE) for label, volume in largest.items()}
-    return [segment for segment in segments if segment.volume_ml >= least[segment.label]]
 
 
 def imaged_regions(labels: np.ndarray, voxel_ml: float) -> set[str]:

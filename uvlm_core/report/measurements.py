@@ -17,6 +17,13 @@ LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right"
 LUNG_LESIONS = ("lung_nodule", "consolidation", "lung_opacity", "atelectasis", "emphysema", "pleural_effusion")
 SMALLEST_ML = 0.02  # components below this are specks of the segmentation, not lesions
 
+# A component smaller than this share of the label's largest is a fragment of it, cut off by a vessel, a lobe border or
+# another lesion: it must neither make one patch "several" nor one side "both". Lesions that come in several sizes keep
+# their small ones.
+FRAGMENT_SHARE = 0.1
+FOCAL_SHARE = 0.01
+FOCAL = ("lung_nodule", "liver_lesion", "kidney_lesion", "pancreas_lesion", "lymphadenopathy", "arterial_calcification",
+         "coronary_calcification")
 
 @dataclass(frozen=True)
 class Segment:
@@ -65,6 +72,15 @@ def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.nd
         else:
             segments += _components(label, mask, box, label_map, image, ijk_to_ras)
     return segments
+
+
+def without_fragments(segments: list[Segment]) -> list[Segment]:
+    """The segments that are lesions of their own; the largest of a label always stays."""
+    largest: dict[str, float] = {}
+    for segment in segments:
+        largest[segment.label] = max(largest.get(segment.label, 0.0), segment.volume_ml)
+    least = {label: volume * (FOCAL_SHARE if label in FOCAL else FRAGMENT_SHARE) for label, volume in largest.items()}
+    return [segment for segment in segments if segment.volume_ml >= least[segment.label]]
 
 
 def _components(label: Label, mask, box, label_map, image, ijk_to_ras) -> list[Segment]:

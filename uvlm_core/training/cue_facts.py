@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from uvlm_core.labels import finding_named
 from uvlm_core.report.cues import Cue
+
+PROBABILITIES = (0.35, 1.0)
 
 
 def cues_of_planted(planted: Iterable[dict], rng: np.random.Generator | None = None) -> list[Cue]:
@@ -14,16 +17,17 @@ def cues_of_planted(planted: Iterable[dict], rng: np.random.Generator | None = N
 
     Args:
         planted: PlantedFinding as plain dicts.
-        rng: draws the probability; without it every cue is certain.
+        rng: draws the probability, down to where thresholds may lie; without it every cue is certain.
     """
     groups: dict[str, list[dict]] = {}
     for row in planted:
         groups.setdefault(row["name"], []).append(row)
-    return [_cue(name, rows, 1.0 if rng is None else rng.uniform(0.6, 1.0)) for name, rows in groups.items()]
+    return [_cue(name, rows, 1.0 if rng is None else rng.uniform(*PROBABILITIES)) for name, rows in groups.items()]
 
 
 def _cue(name: str, rows: list[dict], probability: float) -> Cue:
     largest = max(rows, key=lambda row: (row["size_mm"] or 0, row["volume_ml"] or 0))
     sides = {row["side"] for row in rows} - {None}
     side = "bilateral" if sides >= {"left", "right"} or "bilateral" in sides else next(iter(sides), None)
-    return Cue(name, float(probability), side, largest["place"], largest["size_mm"], len(rows))
+    size = largest["size_mm"] if finding_named(name).measure is not None else None
+    return Cue(name, float(probability), side, largest["place"], size, len(rows))
