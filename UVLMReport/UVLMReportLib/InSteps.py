@@ -1,0 +1,52 @@
+"""Long work on the main thread in short steps, so that the window stays alive."""
+
+import time
+
+import qt
+
+SLICE_SECONDS = 0.03  # of each tick of the event loop
+
+
+class InSteps:
+    """Runs a generator that yields between steps of a few milliseconds each.
+
+    Slicer's scene must only be touched by the main thread; so big arrays are copied, and many segments made, bit by bit.
+    `done(result)` gets what the generator returns, `failed(error)` what it raises; after `stop()` neither is called.
+    """
+
+    def __init__(self, steps, done=None, failed=None):
+        self._steps, self._done, self._failed = steps, done, failed
+        self._timer = qt.QTimer()
+        self._timer.setInterval(0)
+        self._timer.connect("timeout()", self._tick)
+        self._timer.start()
+
+    @property
+    def running(self):
+        return self._steps is not None
+
+    def stop(self):
+        """Ends the work where it stands; the generator's `finally` blocks run."""
+        self._timer.stop()
+        steps, self._steps = self._steps, None
+        if steps is not None:
+            steps.close()
+
+    def _tick(self):
+        end = time.perf_counter() + SLICE_SECONDS
+        try:
+            while self._steps is not None and time.perf_counter() < end:
+                next(self._steps)
+        except StopIteration as finished:
+            self._finish()
+            if self._done is not None:
+                self._done(finished.value)
+        except Exception as error:
+            self._finish()
+            if self._failed is None:
+                raise
+            self._failed(error)
+
+    def _finish(self):
+        self._timer.stop()
+        self._steps = None

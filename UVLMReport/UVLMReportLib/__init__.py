@@ -1,0 +1,1 @@
+"""Parts of the module UVLMReport. Nothing here imports torch or nibabel: the worker, a child process, does."""
