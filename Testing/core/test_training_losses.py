@@ -48,6 +48,21 @@ def test_partial_labels_accept_any_unannotated_class():
     assert segmentation_loss(one_hot_logits(everywhere, 3), target, known) > 3
 
 
+def test_voxels_of_a_rare_class_can_count_alike():
+    """With power 0 the cross-entropy is the plain mean over voxels; a missed rare voxel then costs less."""
+    logits = torch.randn(1, 2, 2, 4, 4, generator=torch.Generator().manual_seed(4))
+    target = torch.zeros(1, 2, 4, 4, dtype=torch.long)
+    target[0, 0, 0, 0] = 1
+    known = torch.ones(1, 2, dtype=torch.bool)
+    p = logits.softmax(1)
+    dice = 2 * p[0, 1, 0, 0, 0] / (p[0, 1].sum() + 1)
+    plain = torch.nn.functional.cross_entropy(logits, target) - dice.log()
+    assert segmentation_loss(logits, target, known, rare_voxels=0.0) == pytest.approx(plain.item(), rel=1e-5)
+    missed = torch.zeros_like(logits)
+    missed[:, 0] = 4.0
+    assert segmentation_loss(missed, target, known, rare_voxels=0.0) < segmentation_loss(missed, target, known)
+
+
 def test_dice_and_cross_entropy_agree_with_their_definitions():
     logits = torch.randn(1, 3, 3, 4, 5, generator=torch.Generator().manual_seed(2))
     target = torch.randint(0, 3, (1, 3, 4, 5), generator=torch.Generator().manual_seed(3))

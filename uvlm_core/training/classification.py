@@ -84,7 +84,7 @@ def _joint_loss(model: UVLM, cases: list[GridCase], weights: Tensor, recipe: Sta
         finding = classification_loss(network.classify(features, masks), labels, weights.to(device),
                                       recipe.label_smoothing)
         known = torch.from_numpy(case.known)[None].to(device)
-        region = segmentation_loss(masks, torch.from_numpy(target)[None].to(device), known)
+        region = segmentation_loss(masks, torch.from_numpy(target)[None].to(device), known, recipe.rare_voxels)
         parts = {"finding_loss": finding.item(), "segmentation_loss": region.item()}
         return finding + recipe.segmentation_weight * region, parts
 

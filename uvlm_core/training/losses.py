@@ -14,16 +14,19 @@ from uvlm_core.labels import IGNORE, labels
 
 LESION_WEIGHT = 3.0  # of a lesion's Dice against that of an organ
 VOXEL_WEIGHTS = (0.5, 8.0)  # least and most a voxel counts in the cross-entropy
+RARE_VOXELS = 0.5  # power of the inverse volume in these weights; 0 counts every voxel alike
 REST = 254  # a voxel that is known to be none of the labels that its case annotates
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: float = 1e-5) -> Tensor:
+def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float = RARE_VOXELS,
+                      smooth: float = 1e-5) -> Tensor:
     """Log soft Dice + cross-entropy, one term per sample and class that the sample annotates.
 
     Args:
         logits: (B, C, Z, Y, X), channel 0 is background.
         target: (B, Z, Y, X) integer labels; IGNORE is left out, REST means "none of the known labels".
         known: (B, C) bool, the classes that the sample's data set annotates.
+        rare_voxels: how much more a voxel of a rare class counts in the cross-entropy, see `_voxel_weights`.
         smooth: added to numerator and denominator of the Dice.
 
     Returns:
@@ -35,11 +38,11 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, smooth: flo
     target = target.long().flatten(1)  # (B, V)
     total = log_probability.new_zeros(())
     for p, t, k in zip(log_probability, target, known, strict=True):
-        total = total + _sample_loss(p, t, k, smooth)
+        total = total + _sample_loss(p, t, k, rare_voxels, smooth)
     return total / len(target)
 
 
-def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth: float) -> Tensor:
+def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, rare_voxels: float, smooth: float) -> Tensor:
     counted = target != IGNORE
     rest = target == REST
     labelled = counted & ~rest
@@ -48,7 +51,7 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth:
     log_chosen = log_probability.gather(0, index[None])[0]  # (V,)
     if rest.any():  # the probability of everything that is not annotated
         log_chosen = torch.where(rest, log_probability[~known].logsumexp(0), log_chosen)
-    voxel_weight = _voxel_weights(volume)[index] * counted
+    voxel_weight = _voxel_weights(volume, rare_voxels)[index] * counted
     cross_entropy = -(log_chosen * voxel_weight).sum() / voxel_weight.sum().clamp_min(1)
 
     probability = log_probability.exp()
@@ -63,14 +66,15 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, smooth:
     return cross_entropy - (dice.log() * weight)[present].sum() / weight[present].sum()
 
 
-def _voxel_weights(volume: Tensor) -> Tensor:
+def _voxel_weights(volume: Tensor, power: float) -> Tensor:
     """(C,) weight of a voxel of each class in the cross-entropy, from the voxels (C,) that each class has in the patch.
 
-    A nodule has a thousandth of the voxels of a lung: with equal weights its gradient drowns, with weights inverse to
-    the volume every lesion is drawn too large. The square root, within limits, lies between.
+    A nodule has a thousandth of the voxels of a lung: with equal weights (power 0) its gradient drowns at first, with
+    weights inverse to the volume (power 1) every lesion is drawn too large. The square root, within limits, lies
+    between and still draws thin things thick; so training ends with equal weights.
     """
     even = volume.sum() / (volume > 0).sum().clamp_min(1)
-    return (even / volume.clamp_min(1)).sqrt().clamp(*VOXEL_WEIGHTS)
+    return (even / volume.clamp_min(1)).pow(power).clamp(*VOXEL_WEIGHTS)
 
 
 def _class_weights(classes: int, device: torch.device) -> Tensor:
@@ -82,19 +86,22 @@ def _class_weights(classes: int, device: torch.device) -> Tensor:
     return weight
 
 
-def deep_supervision_loss(outputs: list[Tensor], target: Tensor, known: Tensor) -> Tensor:
+def deep_supervision_loss(outputs: list[Tensor], target: Tensor, known: Tensor,
+                          rare_voxels: float = RARE_VOXELS) -> Tensor:
     """Weighted sum over resolutions, weights 1, 1/2, 1/4 … normalised (nnU-Net, lowest resolution left in).
 
     Args:
         outputs: logits from full to low resolution, each (B, C, z, y, x).
         target: (B, Z, Y, X); lower resolutions take every second voxel, which keeps small labels exact.
         known: (B, C) bool.
+        rare_voxels: see `segmentation_loss`.
     """
     weights = [0.5**level for level in range(len(outputs))]
     total = 0.0
     for weight, logits in zip(weights, outputs, strict=True):
         step = [full // low for full, low in zip(target.shape[1:], logits.shape[2:], strict=True)]
-        total = total + weight * segmentation_loss(logits, target[:, :: step[0], :: step[1], :: step[2]], known)
+        lower = target[:, :: step[0], :: step[1], :: step[2]]
+        total = total + weight * segmentation_loss(logits, lower, known, rare_voxels)
     return total / sum(weights)
 
 

@@ -30,7 +30,7 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
     def loss(network: UVLM, step: int):
         image, target, known = (tensor.to(device) for tensor in batches(step))
         outputs = network.segment(network.encode(image), deep_supervision=True)[:3]
-        value = deep_supervision_loss(outputs, target, known)
+        value = deep_supervision_loss(outputs, target, known, recipe.rare_voxels)
         return value, {}
 
     return StageTask(loss, lambda network: validate_segmentation(network, held_out))
