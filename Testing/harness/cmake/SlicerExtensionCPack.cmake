@@ -1,0 +1,28 @@
+# The package for the Extensions Manager: everything that is installed, and a description of the extension.
+foreach(name README_FILE LICENSE_FILE)
+  if(NOT EXISTS "${EXTENSION_${name}}")
+    message(FATAL_ERROR "EXTENSION_${name} names no file: '${EXTENSION_${name}}'")
+  endif()
+endforeach()
+foreach(name HOMEPAGE CONTRIBUTORS DESCRIPTION ICONURL SCREENSHOTURLS)
+  list(LENGTH EXTENSION_${name} length)
+  if(NOT length EQUAL 1)  # Slicer hands these on unquoted: a semicolon would break the text in two
+    message(FATAL_ERROR "EXTENSION_${name} should be one quoted text; it has ${length} parts")
+  endif()
+endforeach()
+
+set(description "${CMAKE_BINARY_DIR}/${EXTENSION_NAME}.s4ext")
+file(WRITE "${description}" "")
+foreach(name DEPENDS BUILD_SUBDIRECTORY HOMEPAGE CONTRIBUTORS CATEGORY ICONURL STATUS DESCRIPTION SCREENSHOTURLS ENABLED)
+  string(TOLOWER "${name}" key)
+  file(APPEND "${description}" "${key} ${EXTENSION_${name}}\n")
+endforeach()
+install(FILES "${description}" DESTINATION "${Slicer_INSTALL_ROOT}${Slicer_SHARE_DIR}" COMPONENT RuntimeLibraries)
+
+set(CPACK_MONOLITHIC_INSTALL ON)
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${EXTENSION_DESCRIPTION}")
+set(CPACK_PACKAGE_DESCRIPTION_FILE "${EXTENSION_README_FILE}")
+set(CPACK_RESOURCE_FILE_LICENSE "${EXTENSION_LICENSE_FILE}")
+set(CPACK_PACKAGE_FILE_NAME "${Slicer_REVISION}-${Slicer_OS}-${Slicer_ARCHITECTURE}-${EXTENSION_NAME}")
+set(CPACK_GENERATOR "TGZ")
+include(CPack)
