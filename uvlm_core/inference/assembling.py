@@ -12,6 +12,7 @@ from uvlm_core.inference.content import cut_labels, report_content, study_conten
 from uvlm_core.inference.field_of_view import FieldOfView
 from uvlm_core.inference.study import Study
 from uvlm_core.report.checks import check_report
+from uvlm_core.report.grounding import ground_report
 from uvlm_core.report.links import link_report
 from uvlm_core.report.measurements import Segment, cardiothoracic_ratio, measure_segments
 from uvlm_core.volumes.volume import Volume
@@ -50,7 +51,7 @@ def measured(labels: np.ndarray, volume: Volume, view: FieldOfView) -> Masks:
 
 
 def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenance: dict) -> Study:
-    """Links sentences to masks, checks text against masks and probabilities, and puts all into one study.
+    """Fills sizes and sides in from the masks, links, checks text against masks and probabilities: one study.
 
     Args:
         rows: of `findings_table.finding_rows`.
@@ -59,6 +60,7 @@ def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenanc
     report, warnings = draft.report, list(scan.warnings)
     if not draft.ended:
         warnings.append("The report reached its greatest length and ends early.")
+    ground_report(report, masks.segments)
     link_report(report, masks.segments)
     flags = add_flags(report, check_report(report, rows, masks.segments, masks.view.shown))
     if report.sections:

@@ -98,7 +98,7 @@ def report_content(report: Report, removed: list[dict], flags: list[dict]) -> di
                               "segments": list(row.segments),
                               "attribution_peak_ras_mm": None if peak is None else [round(float(v), 2) for v in peak],
                               "token_log_probability": None if sure is None else round(float(sure), 4),
-                              "flags": list(row.flags)})
+                              "grounded": list(row.grounded), "flags": list(row.flags)})
         sections.append({"name": section.name, "title": section.title, "sentences": sentences})
     return {"sections": sections, "removed": removed, "flags": flags}
 

@@ -16,7 +16,7 @@ class Sentence:
     """One sentence: `findings` and `segments` (ids) it is linked to, where the decoder looked, how sure it was.
 
     `span` is its (start, end) in the text it was parsed from; `attribution_peak_ras` in mm; `log_probability` is the
-    mean over its tokens; `flags` are dicts of `checks.Flag`.
+    mean over its tokens; `flags` are dicts of `checks.Flag`, `grounded` of `grounding.Grounded`.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Sentence:
     attribution_peak_ras: list[float] | None = None
     log_probability: float | None = None
     flags: list[dict] = field(default_factory=list)
+    grounded: list[dict] = field(default_factory=list)
 
 
 @dataclass

@@ -135,6 +135,7 @@ def _content(study: dict) -> dict:
     sections = []
     for section in study["report"]["sections"]:
         sentences = [{**row, "peak": row["attribution_peak_ras_mm"], "flags": [_flag(flag) for flag in row["flags"]],
+                      "pieces": _pieces(row),
                       "colors": sorted({css[name] for name in row["segments"] if name in css})}
                      for row in section["sentences"]]
         sections.append({"title": section["title"], "coverage": coverage.get(section["name"]),
@@ -147,6 +148,16 @@ def _content(study: dict) -> dict:
             "not_assessed": [row["name"] for row in study["findings"] if row["state"] == "not assessed"],
             "lesions": [row for row in rows if row["kind"] == "lesion"],
             "organs": [row for row in rows if row["kind"] == "organ"], "provenance": _provenance(study)}
+
+
+def _pieces(sentence: dict) -> list[dict]:
+    """The sentence's text cut at the fields that were filled in from a mask, these with what the decoder had there."""
+    pieces, end = [], 0
+    for field in sentence.get("grounded", []):
+        pieces.append({"text": sentence["text"][end : field["start"]], "generated": None})
+        end = field["end"]
+        pieces.append({"text": sentence["text"][field["start"] : end], "generated": field["generated"]})
+    return [*pieces, {"text": sentence["text"][end:], "generated": None}]
 
 
 def _flag(flag: dict) -> dict:

@@ -1,0 +1,68 @@
+"""Sizes, lobes and sides in a generated sentence come from the mask; what the decoder wrote is kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from uvlm_core.report.document import Report, Section, Sentence
+from uvlm_core.report.grounding import ground_report, ground_sentence
+from uvlm_core.report.measurements import Segment
+
+BOX = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def lesion(label, number, side, place, size):
+    return Segment(f"{label}_{number}", label, size, 30.0, (0.0, 0.0, 0.0), BOX, side, place, size, size * 0.75)
+
+
+NODULE = lesion("lung_nodule", 1, "right", "right upper lobe", 22.4)
+SMALL = lesion("lung_nodule", 2, "left", "left lower lobe", 9.0)
+KIDNEY = lesion("kidney_lesion", 1, "right", None, 31.0)
+LEFT_FLUID = lesion("pleural_effusion", 1, "left", None, 120.0)
+RIGHT_FLUID = lesion("pleural_effusion", 2, "right", None, 110.0)
+NODE = lesion("lymphadenopathy", 1, None, None, 17.6)
+
+CASES = (
+    # text, masks, the text afterwards
+    ("There is a 9 mm nodule in the left lower lobe.", [NODULE], "There is a 22 mm nodule in the right upper lobe."),
+    ("A nodule measuring 4.1 cm in the right upper lobe.", [NODULE],
+     "A nodule measuring 2.2 cm in the right upper lobe."),
+    ("A nodule of 12 x 9 mm in the right upper lobe.", [NODULE], "A nodule of 22 x 17 mm in the right upper lobe."),
+    ("Several nodules are seen in the left lung, the largest measuring 9 mm in the left lower lobe.", [NODULE, SMALL],
+     "Several nodules are seen in both lungs, the largest measuring 22 mm in the right upper lobe."),
+    ("There are multiple nodules in both lungs, the largest of 28 mm in the left lower lobe.", [NODULE],
+     "There are multiple nodules in the right lung, the largest of 22 mm in the right upper lobe."),
+    ("A lesion measuring 20 mm is seen in the left kidney.", [KIDNEY],
+     "A lesion measuring 31 mm is seen in the right kidney."),
+    ("Right pleural effusion.", [LEFT_FLUID], "Left pleural effusion."),
+    ("Right pleural effusion.", [LEFT_FLUID, RIGHT_FLUID], "Bilateral pleural effusion."),
+    ("There is a small bilateral pleural effusion.", [RIGHT_FLUID], "There is a small right pleural effusion."),
+    ("An enlarged lymph node of 31 mm is seen in the mediastinum.", [NODE],
+     "An enlarged lymph node of 18 mm is seen in the mediastinum."),
+    # nothing to fill in, or nothing to fill it with
+    ("There is a 9 mm nodule in the left lower lobe.", [], "There is a 9 mm nodule in the left lower lobe."),
+    ("No nodule of more than 4 mm in the left lung.", [NODULE], "No nodule of more than 4 mm in the left lung."),
+    ("The left ventricle is normal.", [NODULE], "The left ventricle is normal."),
+    ("A 22 mm nodule in the right upper lobe.", [NODULE], "A 22 mm nodule in the right upper lobe."),
+    ("A 9 mm nodule and a pleural effusion on the left.", [NODULE], "A 9 mm nodule and a pleural effusion on the left."),
+)
+
+
+@pytest.mark.parametrize(("text", "masks", "expected"), CASES)
+def test_fields_are_filled_in_from_the_masks(text, masks, expected):
+    sentence = Sentence("s1", text)
+    ground_sentence(sentence, masks)
+    assert sentence.text == expected
+    assert bool(sentence.grounded) == (text != expected)
+    restored = sentence.text
+    for field in reversed(sentence.grounded):
+        assert sentence.text[field["start"] : field["end"]] == field["written"]
+        restored = restored[: field["start"]] + field["generated"] + restored[field["end"] :]
+    assert restored == text, "what the decoder wrote can be told from the fields"
+
+
+def test_the_report_keeps_its_fields_as_json():
+    report = Report([Section("lungs", "Lungs", [Sentence("s1", "A 9 mm nodule in the left lower lobe.")])])
+    ground_report(report, [NODULE])
+    assert [field["quantity"] for field in report.sentences[0].grounded] == ["longest_diameter", "place"]
+    assert Report.from_dict(report.to_dict()) == report

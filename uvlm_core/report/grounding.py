@@ -1,0 +1,149 @@
+"""Sizes, lobes and sides of a generated sentence are taken from the mask that it speaks of.
+
+A language decoder names the right finding long before it copies the right number. So a size, a lobe or a side in its
+text is a field to be filled in, not a fact: where a mask shows the finding, its measurement stands in the report, and
+what the decoder had written is kept beside it. Without a mask nothing is changed; the checks tell that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from uvlm_core.labels import finding_named
+from uvlm_core.report import wording
+from uvlm_core.report.document import Report, Sentence
+from uvlm_core.report.labeler import Mention, label_sentence
+from uvlm_core.report.measurements import LOBES, Segment, without_fragments
+
+SIZED = ("diameter",)  # a thickness of fluid or a ratio of the heart is not read off the longest diameter
+_BOTH = (  # one side in words -> both
+    (re.compile(r"\bthe (left|right) lung\b", re.IGNORECASE), "both lungs"),
+    (re.compile(r"\bthe (left|right) kidney\b", re.IGNORECASE), "both kidneys"),
+    (re.compile(r"\bon the (left|right)( side)?\b", re.IGNORECASE), "on both sides"),
+    (re.compile(r"\b(left|right)(-sided)?(?= pleural)", re.IGNORECASE), "bilateral"),
+)
+_ONE = (  # both sides in words -> one
+    (re.compile(r"\bboth lungs\b", re.IGNORECASE), "the {side} lung"),
+    (re.compile(r"\bboth kidneys\b", re.IGNORECASE), "the {side} kidney"),
+    (re.compile(r"\b(on both sides|bilaterally)\b", re.IGNORECASE), "on the {side} side"),
+    (re.compile(r"\bbilateral\b", re.IGNORECASE), "{side}"),
+)
+
+
+@dataclass(frozen=True)
+class Grounded:
+    """One filled field: characters start .. end of the sentence now read `written`, from `segment`; the decoder had
+    `generated` there. `quantity` is longest_diameter, place or side."""
+
+    quantity: str
+    segment: str
+    start: int
+    end: int
+    generated: str
+    written: str
+
+    def to_dict(self) -> dict:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def ground_report(report: Report, segments: Sequence[Segment]) -> None:
+    """Fills the fields of every sentence of a report in place; links have to be made (again) afterwards."""
+    for sentence in report.sentences:
+        ground_sentence(sentence, segments)
+
+
+def ground_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
+    """Fills size, lobe and side of the one finding that a sentence says is present; others are left alone.
+
+    The largest lesion of the finding gives size and lobe, all of them together the side.
+    """
+    mentions = [mention for mention in label_sentence(sentence.text) if mention.state == "present"]
+    if len(mentions) != 1:
+        return
+    mention = mentions[0]
+    label = finding_named(mention.finding).label
+    own = without_fragments([segment for segment in segments
+                             if segment.label == label and segment.longest_diameter_mm is not None])
+    if not own:
+        return
+    changes = [*_size(sentence.text, mention, own), *_place(sentence.text, mention, own),
+               *_side(sentence.text, mention, own)]
+    _apply(sentence, [change for change in changes if change.generated != change.written])
+
+
+def _largest(segments: Sequence[Segment]) -> Segment:
+    return max(segments, key=lambda segment: segment.longest_diameter_mm)
+
+
+def _size(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]:
+    if mention.size_mm is None or finding_named(mention.finding).measure not in SIZED:
+        return []
+    match = wording.SIZE.search(text)
+    if match is None:
+        return []
+    largest = _largest(own)
+    centimetres = match.group(3).lower().startswith("c")
+    values = [largest.longest_diameter_mm, largest.short_axis_mm or largest.longest_diameter_mm]
+    values = values[: 2 if match.group(2) else 1]  # "24 x 18 mm" keeps its two axes
+    numbers = [f"{value / 10:.1f}" if centimetres else f"{round(value)}" for value in values]
+    return [Grounded("longest_diameter", largest.id, *match.span(), match.group(),
+                     f"{' x '.join(numbers)} {'cm' if centimetres else 'mm'}")]
+
+
+def _place(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]:
+    """The lobe in words; the place of the other findings is not measured as finely as it is written."""
+    lobes = {name.replace("lung_", "").replace("_", " ") for name in LOBES}  # upper lobe left, ...
+    largest = _largest(own)
+    if largest.place is None or mention.place is None:
+        return []
+    for name, pattern in wording.PLACES:
+        words = name.split()
+        if len(words) == 3 and f"{words[1]} {words[2]} {words[0]}" in lobes:
+            match = pattern.search(text)
+            if match:
+                written = match.group() if name == largest.place else _cased(largest.place, match.group())
+                return [Grounded("place", largest.id, *match.span(), match.group(), written)]
+    return []
+
+
+def _side(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]:
+    """Side words outside of a lobe's name."""
+    sides = {segment.side for segment in own if segment.side}
+    if mention.side is None or not sides or not finding_named(mention.finding).lateralised:
+        return []
+    side = "bilateral" if len(sides) > 1 else next(iter(sides))
+    taken = [match.span() for _, pattern in wording.PLACES for match in pattern.finditer(text)]
+    taken += [match.span() for match in wording.NO_SIDE.finditer(text)]
+    if side == "bilateral":
+        rules = _BOTH
+    else:
+        other = "right" if side == "left" else "left"
+        rules = (*((pattern, words.format(side=side)) for pattern, words in _ONE),
+                 (re.compile(rf"\b{other}\b", re.IGNORECASE), side))
+    changes = []
+    for pattern, words in rules:
+        for match in pattern.finditer(text):
+            if not any(begin < match.end() and match.start() < end for begin, end in taken):
+                changes.append(Grounded("side", _largest(own).id, *match.span(), match.group(),
+                                        _cased(words, match.group())))
+                taken.append(match.span())
+    return changes
+
+
+def _cased(words: str, before: str) -> str:
+    return words[0].upper() + words[1:] if before[0].isupper() else words
+
+
+def _apply(sentence: Sentence, changes: Sequence[Grounded]) -> None:
+    """Writes the changes from left to right and keeps where they stand in the new text."""
+    text, shift, kept = sentence.text, 0, []
+    for change in sorted(changes, key=lambda change: change.start):
+        start = change.start + shift
+        text = text[:start] + change.written + text[change.end + shift :]
+        shift += len(change.written) - len(change.generated)
+        kept.append(Grounded(change.quantity, change.segment, start, start + len(change.written), change.generated,
+                             change.written))
+    sentence.text, sentence.grounded = text, [change.to_dict() for change in kept]
