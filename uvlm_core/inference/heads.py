@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uvlm_core.inference.cancel_points import cancel_points
 from uvlm_core.inference.device import Placement, memory_explained
 from uvlm_core.inference.progress import Monitor
 from uvlm_core.volumes.grid import GridSample
@@ -29,13 +30,13 @@ def run_heads(model, sample: GridSample, placement: Placement, monitor: Monitor)
 
     Raises:
         UVLMError: the device is out of memory.
-        Cancelled: between the parts.
+        Cancelled: between any two layers.
     """
     import torch
 
     scores, probabilities, vision = None, {}, None
     model, autocast = fast_form(model, placement)
-    with torch.inference_mode(), memory_explained(placement.device, "model"):
+    with torch.inference_mode(), memory_explained(placement.device, "model"), cancel_points(monitor):
         with monitor.stage("encode"), autocast():
             features = model.encode(torch.from_numpy(sample.image)[None, None].to(placement.device))
             vision = None if model.language is None else _in_float(model.vision(features))
@@ -50,7 +51,7 @@ def run_heads(model, sample: GridSample, placement: Placement, monitor: Monitor)
                                  zip(model.config.findings, values, strict=False)}
         del features
         if logits is not None:
-            scores = _softmax(logits[0])
+            scores = _softmax(logits[0], monitor)
     return HeadResults(scores, probabilities, vision)
 
 
@@ -63,10 +64,11 @@ def fast_form(model, placement: Placement):
     return model, placement.autocast
 
 
-def _softmax(logits) -> np.ndarray:
+def _softmax(logits, monitor: Monitor) -> np.ndarray:
     """(C, Z, Y, X) logits on any device -> float16 probabilities, in slabs: never two full copies in float32."""
     out = np.empty(tuple(logits.shape), np.float16)
     for first in range(0, out.shape[1], SLAB):
+        monitor.check()
         out[:, first : first + SLAB] = logits[:, first : first + SLAB].float().softmax(0).half().cpu().numpy()
     return out
 

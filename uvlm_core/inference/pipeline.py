@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from uvlm_core.inference.composing import Draft, compose
 from uvlm_core.inference.device import Placement, check_choice, choose
 from uvlm_core.inference.field_of_view import field_of_view
 from uvlm_core.inference.findings_table import cues_of, finding_rows
+from uvlm_core.inference.machine import peak_memory_mib, versions
 from uvlm_core.inference.progress import Monitor, Progress
 from uvlm_core.inference.study import Study, write_json, write_study
 from uvlm_core.inference.study_folder import writing
@@ -31,7 +30,7 @@ from uvlm_core.volumes.grid import GridSample, scores_to_scan, to_grid
 from uvlm_core.volumes.reading import input_hash, read_volume
 from uvlm_core.volumes.volume import Volume
 
-VERSIONS = ("torch", "numpy", "scipy", "nibabel", "SimpleITK", "pydicom", "tokenizers", "safetensors")
+Read = Callable[[Monitor, Callable[[str], None]], tuple[Volume, str]]
 
 
 def run_report(scan: str | Path, out: str | Path, bundle: str | Path | None = None, device: str = "auto",
@@ -57,25 +56,47 @@ def run_report(scan: str | Path, out: str | Path, bundle: str | Path | None = No
         Cancelled: the user stopped the run; nothing is left behind.
     """
     check_choice(device, precision)
-    begin, monitor = datetime.now(UTC), Monitor(progress, cancel)
+    folder = Path(bundle) if bundle else resource("Models", "demo")
+
+    def read(monitor: Monitor, note: Callable[[str], None]) -> tuple[Volume, str]:
+        with monitor.stage("read"):
+            return read_volume(scan, series, note), input_hash(scan)
+
+    return run_study(read, out, lambda: load_model(folder, device, precision), Monitor(progress, cancel), notify, seed)
+
+
+def run_study(read: Read, out: str | Path, load: Callable[[], tuple], monitor: Monitor,
+              notify: Callable[[str], None] | None = None, seed: int = 0) -> Study:
+    """`run_report` with any source of the scan and of the model.
+
+    Args:
+        read: (monitor, note) -> volume and sha256; `note` takes sentences that the user should know.
+        load: gives (bundle, placement) as `load_model` does; called in a thread beside, while the scan is read.
+    """
+    begin = datetime.now(UTC)
     with writing(out) as folder:
         beside = ThreadPoolExecutor(1)
-        loading = beside.submit(_load, Path(bundle) if bundle else resource("Models", "demo"), device, precision)
+        loading = beside.submit(load)
         beside.shutdown(wait=False)  # a run that is stopped does not wait for it
-        volume, scan_hash, warnings = _read(Path(scan), series, monitor, notify)
+        volume, scan_hash, warnings = _read_and_check(read, monitor, notify)
         study = _analyse(volume, scan_hash, warnings, loading, monitor, seed)
         with monitor.stage("save"):
             write_study(folder, study, volume)
         run = {"started": begin.isoformat(timespec="seconds"), "seconds": dict(monitor.seconds),
                "total_seconds": round((datetime.now(UTC) - begin).total_seconds(), 3),
-               "peak_memory_mib": _peak_memory_mib(), "machine": platform.platform()}
+               "peak_memory_mib": peak_memory_mib(), "machine": platform.platform()}
         write_json(folder / "run.json", run)
         monitor.check()
     return replace(study, run=run, folder=Path(out).expanduser().absolute())
 
 
-def _load(folder: Path, device: str, precision: str):
-    """The bundle and where it runs; in a thread, because importing torch takes as long as reading a scan."""
+def load_model(folder: Path, device: str, precision: str) -> tuple:
+    """(bundle, placement): the verified bundle, on the device where it runs.
+
+    Raises:
+        BundleError: the folder is no complete and unaltered bundle.
+        UVLMError: the device or precision cannot be used.
+    """
     from uvlm_core.model.bundle import load_bundle
 
     bundle = load_bundle(folder)
@@ -89,7 +110,7 @@ def _load(folder: Path, device: str, precision: str):
     return bundle, placement
 
 
-def _read(scan: Path, series: str | None, monitor: Monitor, notify) -> tuple[Volume, str, list[str]]:
+def _read_and_check(read: Read, monitor: Monitor, notify) -> tuple[Volume, str, list[str]]:
     warnings: list[str] = []
 
     def note(text: str) -> None:
@@ -97,9 +118,7 @@ def _read(scan: Path, series: str | None, monitor: Monitor, notify) -> tuple[Vol
         if notify is not None:
             notify(text)
 
-    with monitor.stage("read"):
-        volume = read_volume(scan, series, note)
-        scan_hash = input_hash(scan)
+    volume, scan_hash = read(monitor, note)
     with monitor.stage("check"):
         check = check_ct(volume)
         if not check.is_ct:
@@ -134,7 +153,7 @@ def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Futur
         sample = to_grid(volume, config.grid)
     heads = run_heads(bundle.model, sample, placement, monitor)
     with monitor.stage("measure"):
-        masks = _measure(heads.scores, config.labels, sample, volume)
+        masks = _measure(heads.scores, config.labels, sample, volume, monitor)
     rows = finding_rows(heads.probabilities, info.thresholds, info.assessed, masks.view, masks.segments)
     draft = Draft()
     if heads.vision is not None and write_report:
@@ -143,15 +162,19 @@ def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Futur
     return assemble(Scan(volume, scan_hash, warnings), masks, rows, draft, _provenance(bundle, placement, sample, seed))
 
 
-def _measure(scores: np.ndarray | None, names: tuple[str, ...], sample: GridSample, volume: Volume) -> Masks:
+def _measure(scores: np.ndarray | None, names: tuple[str, ...], sample: GridSample, volume: Volume,
+             monitor: Monitor) -> Masks:
     """Clean masks on the scan's own grid, and what they measure."""
     if scores is None:
         scores, names = np.zeros((1, *sample.hu.shape), np.float16), names[:1]
     on_grid = clean_scores(scores, names, sample.spec.spacing)
+    monitor.check()
     table = np.array([0, *(label_named(name).id for name in names[1:])], np.uint8)
     voxel_ml = float(np.prod(sample.spec.spacing)) / 1000
     view = field_of_view(table[on_grid], voxel_ml, sample.inside)
-    return measured(table[scores_to_scan(scores, sample, volume)], volume, view)
+    labels = table[scores_to_scan(scores, sample, volume)]
+    monitor.check()
+    return measured(labels, volume, view)
 
 
 def _write(bundle, vision, rows: list[dict], masks: Masks, sample: GridSample, placement: Placement,
@@ -172,26 +195,4 @@ def _provenance(bundle, placement: Placement, sample: GridSample, seed: int) -> 
             "thresholds": {name: round(float(value), 5) for name, value in info.thresholds.items()},
             "decoding": "greedy", "seed": seed, "device": placement.device, "device_name": placement.title,
             "precision": placement.precision, "grid_shape": list(sample.hu.shape),
-            "grid_spacing_mm": list(sample.spec.spacing), "versions": _versions(), "times": "run.json"}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("slicer-uvlm", *VERSIONS):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _peak_memory_mib() -> int | None:
-    """Peak resident memory of this process; None where the system does not tell."""
-    try:
-        import resource as limits
-    except ImportError:
-        return None
-    peak = limits.getrusage(limits.RUSAGE_SELF).ru_maxrss
-    return round(peak / 1024 if sys.platform != "darwin" else peak / 1024**2)
-
-
+            "grid_spacing_mm": list(sample.spec.spacing), "versions": versions(), "times": "run.json"}
