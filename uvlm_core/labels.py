@@ -9,6 +9,7 @@ from functools import cache
 from uvlm_core.resources import resource
 
 IGNORE = 255  # voxels whose label is not known: left out of every loss and metric
+REST = 254  # voxels that are known to be none of the labels that their case annotates
 
 
 @dataclass(frozen=True)

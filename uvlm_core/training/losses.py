@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from uvlm_core.labels import IGNORE, labels
+from uvlm_core.labels import IGNORE, REST, labels
 
 LESION_WEIGHT = 3.0  # of a lesion's Dice against that of an organ
 VOXEL_WEIGHTS = (0.5, 8.0)  # least and most a voxel counts in the cross-entropy
 RARE_VOXELS = 0.5  # power of the inverse volume in these weights; 0 counts every voxel alike
-REST = 254  # a voxel that is known to be none of the labels that its case annotates
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float = RARE_VOXELS,

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from uvlm_core.errors import CaseError
-from uvlm_core.labels import label_named, labels
+from uvlm_core.labels import REST, label_named, labels
 from uvlm_core.resources import resource
-from uvlm_core.training.losses import REST
 from uvlm_core.volumes.reading import read_volume
 from uvlm_core.volumes.volume import Volume
 

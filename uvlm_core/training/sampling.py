@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from uvlm_core.labels import IGNORE, labels
-from uvlm_core.training.losses import REST
+from uvlm_core.labels import IGNORE, REST, labels
 from uvlm_core.training.prepare import GridCase
 
 
