@@ -12,7 +12,6 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
-
 from UVLMReportLib.Journeys import Journeys
 from UVLMReportLib.ReportLogic import ReportLogic
 
@@ -27,10 +26,11 @@ class UVLMReport(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["UVLM developers"]
         self.parent.helpText = _("""
-<p>Reads a chest or abdomen CT with a U-VLM model: masks of organs and lesions, a probability for each finding, and a draft
-of the report whose sentences are linked to the masks. Correct masks and text; the measurements in the text follow.</p>
-<p><b>Research use only.</b> Not a medical device; not for diagnosis or treatment. Everything runs on this computer; nothing
-is sent anywhere.</p>
+<p>Reads a chest or abdomen CT with a U-VLM model: masks of organs and lesions, a probability for each finding, and a
+draft of the report whose sentences are linked to the masks. Correct masks and text; the measurements in the text
+follow.</p>
+<p><b>Research use only.</b> Not a medical device; not for diagnosis or treatment. Everything runs on this computer;
+nothing is sent anywhere.</p>
 """)
         self.parent.acknowledgementText = _("""
 <p>The method is U-VLM (arXiv 2603.00479). The names of the findings are those of CT-RATE and AbdomenAtlas 3.0.</p>
@@ -50,8 +50,8 @@ def registerSampleData():
 class UVLMReportParameterNode:
     """What the user chose; saved with the scene.
 
-    inputVolume: the CT to read. bundle: folder of the model, "" is the demo model. device: "auto", "cpu", "cuda", "mps".
-    precision: "auto", "fp32", "bf16".
+    inputVolume: the CT to read. bundle: folder of the model, "" is the demo model.
+    device: "auto", "cpu", "cuda", "mps". precision: "auto", "fp32", "bf16".
     """
 
     inputVolume: vtkMRMLScalarVolumeNode

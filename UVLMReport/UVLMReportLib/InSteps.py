@@ -10,7 +10,7 @@ SLICE_SECONDS = 0.03  # of each tick of the event loop
 class InSteps:
     """Runs a generator that yields between steps of a few milliseconds each.
 
-    Slicer's scene must only be touched by the main thread; so big arrays are copied, and many segments made, bit by bit.
+    Slicer's scene must only be touched by the main thread; so big arrays are copied, and many segments made, in parts.
     `done(result)` gets what the generator returns, `failed(error)` what it raises; after `stop()` neither is called.
     """
 

@@ -1,14 +1,248 @@
 """Notices edits of masks and has what depends on them measured again."""
 
+import os
+import shutil
+
+import numpy
+import qt
+
+from UVLMReportLib.InSteps import InSteps
+from UVLMReportLib.LabelMaps import labelTable
+from UVLMReportLib.Listeners import Listeners
+from UVLMReportLib.MaskShapes import MaskShapes
+from UVLMReportLib.SegmentationNodes import (
+    TAG_LABEL,
+    betweenNodes,
+    cutOut,
+    imageArray,
+    imageMatrix,
+    layersOf,
+    segmentIds,
+    tagOf,
+)
+from UVLMReportLib.VolumeInput import valuesOnGrid, writingArray
+
+PAUSE_MS = 300  # after the last change of a stroke
+EVENTS = ("SourceRepresentationModified", "SegmentModified", "SegmentAdded", "SegmentRemoved")
+COARSE = 2  # the label map that tells sides and places is sent with every second voxel
+
 
 class MaskEdits:
-    """Watches the segmentation of one study.
+    """Watches the segmentation of one study; `start` begins, `stop` ends it.
 
-        MaskEdits(study, client, ticks): starts watching; stop() ends it
-        measured: Listeners (study, [segment ids]), after fields turned stale and the report was saved
-        added: Listeners (study, segmentId): the user made a segment; answer with assign(segmentId, findingName or None)
-        removed: Listeners (study, segmentId)
-        failed: Listeners (WorkerFailure)
-        measureNow(segmentId): at once, without waiting for the edit to pause
-        pending: ids that were edited and not yet measured
+    Listeners:
+        measured(study, ids): masks were measured, their fields turned stale and the report was saved.
+        added(study, id): the user drew a new segment; answer with `measure(id)` after `study.assign(id, finding)`.
+        removed(study, id): a segment is gone and its sentences are flagged.
+        failed(failure): measuring did not work.
     """
+
+    def __init__(self, study, client, folder):
+        """
+        Args:
+            client: WorkerClient. folder: where cut-outs are written for the worker; they are removed after use.
+        """
+        self.study, self.client = study, client
+        self.measured, self.added, self.removed, self.failed = Listeners(), Listeners(), Listeners(), Listeners()
+        self.shapes = MaskShapes()
+        self._folder, self._count = folder, 0
+        self._segmentation, self._tags = None, []
+        self._known, self._asked = set(), set()
+        self._work, self._request = None, None
+        self._ready, self._dirty = False, False
+        self._waiting = set()
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", self._look)
+
+    @property
+    def pending(self):
+        """True while an edit has not been measured yet."""
+        return self._ready and (self._dirty or bool(self._waiting) or self._request is not None or self._working)
+
+    @property
+    def _working(self):
+        return self._work is not None and self._work.running
+
+    def start(self):
+        """Looks at the masks as they are, then watches them."""
+        node = self.study.segmentationNode
+        if node is None:
+            return
+        self._segmentation = node.GetSegmentation()
+        self._known = set(segmentIds(self._segmentation))
+        self._asked = set(self.study.assigned)
+        for name in EVENTS:
+            self._tags.append(self._segmentation.AddObserver(getattr(self._segmentation, name), self._touched))
+        self._work = InSteps(self.shapes.updating(self._segmentation), self._begun, self._broken)
+
+    def stop(self):
+        """No callback comes any more; a measurement that the worker has begun is forgotten."""
+        self._timer.stop()
+        if self._work is not None:
+            self._work.stop()
+        if self._request is not None:
+            self.client.forget(self._request)
+        if self._segmentation is not None:
+            for tag in self._tags:
+                self._segmentation.RemoveObserver(tag)
+        self._segmentation, self._tags, self._request = None, [], None
+        self._waiting.clear()
+        self._ready = self._dirty = False
+        for listeners in (self.measured, self.added, self.removed, self.failed):
+            listeners.clear()
+
+    def measure(self, segmentId):
+        """Measures a segment now, whether it changed or not."""
+        self._waiting.add(segmentId)
+        self._next()
+
+    # ---- what changed
+
+    def _begun(self, changed):
+        """The masks have been looked at for the first time; edits from before the scene was saved count as known."""
+        self._ready = True
+        unmeasured = {name for name in self.study.assigned if self.study.assigned[name]} - self._measuredIds()
+        self._waiting |= unmeasured & self._known
+        if self._dirty:
+            self._timer.start(PAUSE_MS)
+        self._next()
+
+    def _measuredIds(self):
+        return {row["id"] for row in self.study.report.segments}
+
+    def _touched(self, caller, event):
+        self._dirty = True
+        if self._ready:
+            self._timer.start(PAUSE_MS)
+
+    def _look(self):
+        if self._segmentation is None or not self.study.exists:
+            return
+        if self._working:
+            self._timer.start(PAUSE_MS)
+            return
+        self._dirty = False
+        self._compareIds()
+        if self._segmentation is not None:
+            self._work = InSteps(self.shapes.updating(self._segmentation), self._looked, self._broken)
+
+    def _compareIds(self):
+        now = set(segmentIds(self._segmentation))
+        gone, self._known = self._known - now, now
+        for name in sorted(gone):
+            self._waiting.discard(name)
+            self._asked.discard(name)
+            self.study.setMasksEdited()
+            if self.study.report.remove_segment(name):
+                self.study.saveReport()
+            self.removed(self.study, name)
+
+    def _looked(self, changed):
+        if self._segmentation is None or not self.study.exists:
+            return
+        if self._dirty:  # edited while it was looked at
+            self._timer.start(PAUSE_MS)
+        if changed:
+            self.study.setMasksEdited()
+        for name in sorted(changed & self._known):
+            if self._labelOf(name):
+                self._waiting.add(name)
+            elif name not in self._asked and self.shapes.voxelsOf(name):
+                self._asked.add(name)
+                self.added(self.study, name)
+        self._next()
+
+    def _labelOf(self, name):
+        """Name of the label that a segment shows; "" for one that the user drew and nobody named yet."""
+        segment = self._segmentation.GetSegment(name)
+        return tagOf(segment, TAG_LABEL) if segment is not None else ""
+
+    def _broken(self, error):
+        self.failed(error)
+
+    # ---- measuring
+
+    def _next(self):
+        """Sends what waits to be measured, one request at a time."""
+        if not self._ready or self._working or self._request is not None or not self._waiting:
+            return
+        names = sorted(self._waiting & self._known)
+        self._waiting.clear()
+        if self.study.volumeNode is None or not names:
+            return
+        self._count += 1
+        folder = os.path.join(self._folder, f"measure-{os.getpid()}-{id(self)}-{self._count}")
+        self._work = InSteps(self._cuttingOut(names, folder), lambda params: self._send(params, names, folder),
+                             self._broken)
+
+    def _cuttingOut(self, names, folder):
+        """Writes masks and voxels for the worker; a generator that returns the params of `measure`."""
+        os.makedirs(folder, exist_ok=True)
+        volume, node = self.study.volumeNode, self.study.segmentationNode
+        toVolume = betweenNodes(node, volume)
+        segments, empty = [], []
+        for number, name in enumerate(names):
+            found = cutOut(self._segmentation, name, self.shapes.slicesOf(name)) if self.shapes.voxelsOf(name) else None
+            yield
+            if found is None:
+                empty.append(name)
+                continue
+            mask, toRas = found[0], toVolume @ found[1]
+            paths = [os.path.join(folder, f"{kind}-{number}.npy") for kind in ("mask", "image")]
+            yield from writingArray(mask.view(numpy.uint8), paths[0])
+            yield from writingArray(valuesOnGrid(volume, toRas, mask.shape), paths[1])
+            segments.append({"id": name, "label": self._labelOf(name), "mask": paths[0], "image": paths[1],
+                             "ijk_to_ras": toRas.tolist(), "title": self._segmentation.GetSegment(name).GetName()})
+        params = {"segments": segments}
+        context = yield from self._writingContext(os.path.join(folder, "labels.npy"), toVolume)
+        if context is not None:
+            params["context"] = context
+        return params, empty
+
+    def _writingContext(self, path, toVolume):
+        """Every second voxel of all masks as labels.json's numbers; a generator, returns the params' `context`."""
+        result, matrix = None, None
+        for image, values in layersOf(self._segmentation):
+            array = imageArray(image)[::COARSE, ::COARSE, ::COARSE]
+            own = imageMatrix(image)
+            if result is None:
+                result, matrix = numpy.zeros(array.shape, numpy.uint8), own
+            elif array.shape != result.shape or not numpy.allclose(own, matrix):
+                continue  # an edited segment in a layer of its own size: the context need not contain it
+            table = labelTable(self._segmentation, values, int(array.max(initial=0)))
+            for source, target in zip(array, result, strict=True):
+                numpy.maximum(target, table[source], out=target)
+            yield
+        if result is None:
+            return None
+        yield from writingArray(result, path)
+        coarse = toVolume @ matrix @ numpy.diag([COARSE, COARSE, COARSE, 1.0])
+        return {"labels": path, "ijk_to_ras": coarse.tolist()}
+
+    def _send(self, prepared, names, folder):
+        params, empty = prepared
+        if not params["segments"]:
+            self._took({"segments": [], "measurements": [], "empty": empty}, names, folder)
+            return
+
+        def done(result):
+            self._took({**result, "empty": [*result.get("empty", []), *empty]}, names, folder)
+
+        self._request = self.client.request("measure", params, done, lambda failure: self._refused(failure, folder))
+
+    def _took(self, result, names, folder):
+        self._request = None
+        shutil.rmtree(folder, ignore_errors=True)
+        if self._segmentation is None or not self.study.exists:
+            return
+        self.study.report.apply_measurements(result["segments"], result["measurements"], empty=result["empty"])
+        self.study.saveReport()
+        self.measured(self.study, names)
+        self._next()
+
+    def _refused(self, failure, folder):
+        self._request = None
+        shutil.rmtree(folder, ignore_errors=True)
+        self.failed(failure)
+        self._next()

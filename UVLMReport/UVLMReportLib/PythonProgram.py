@@ -9,4 +9,5 @@ import slicer
 def pythonSlicer():
     """Path of PythonSlicer, which Slicer puts on its PATH; else in the folder of its programs."""
     found = shutil.which("PythonSlicer")
-    return found or os.path.join(slicer.app.slicerHome, "bin", "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer")
+    name = "PythonSlicer.exe" if os.name == "nt" else "PythonSlicer"
+    return found or os.path.join(slicer.app.slicerHome, "bin", name)

@@ -1,32 +1,287 @@
 """What the module can do, without a window: generate, correct, keep, export."""
 
+import os
+import shutil
+import uuid
+
+import slicer
+from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+from slicer.util import VTKObservationMixin
+
+from UVLMReportLib import Export, TrainingCases, VolumeInput
+from UVLMReportLib.InSteps import InSteps
+from UVLMReportLib.Listeners import Listeners
+from UVLMReportLib.MaskEdits import MaskEdits
+from UVLMReportLib.SegmentationNodes import TAG_FINDING, TAG_LABEL, centreRas
+from UVLMReportLib.StudyScene import StudyScene
+from UVLMReportLib.VolumeInput import VolumeRefusal
+from UVLMReportLib.WorkerClient import WorkerClient, WorkerFailure
 
 
-class ReportLogic(ScriptedLoadableModuleLogic):
-    """Owns the worker and the studies of the scene. All callbacks come on the main thread, none is called after shutdown().
+class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
+    """Owns the worker and watches the studies of the scene. All callbacks come on the main thread.
 
     Listeners (connect(function)):
-        stateChanged()              the worker or a run changed: see `worker.state`, `running`, `runningVolumeId`
-        progressed(progress)        dict: stage, done, total (None: unknown), text, seconds_left (None: unknown), fraction 0..1 of the
-                                    whole run or None
-        studyMade(study)            a run ended well (StudyScene)
-        studyChanged(study)         report, masks or findings of a study changed, by whomever (edit, undo, measurement, reload)
-        runFailed(failure)          WorkerFailure or VolumeRefusal; kind "cancelled" after cancel()
-        segmentAdded(study, id)     the user made a segment: ask which finding, then assignSegment(study, id, finding or None)
-        remarked(text)              a sentence for the status line
-    Asking:
-        studyOf(volumeNode) -> StudyScene or None          studies() -> all of the scene
-        refusalOf(volumeNode) -> "" or why it cannot be read        remarksOf(volumeNode) -> list of str
-        bundleInfo(bundle, done, failed): done(dict of the worker's bundle_info)
-        hello(done, failed): done(dict of the worker's hello: versions, devices)
-    Doing:
-        generate(volumeNode, bundle="", device="auto", precision="auto")    raises VolumeRefusal (canHarden)
-        hardenedCopy(volumeNode) -> volume node             cancel()
-        measureSegment(study, segmentId)                    checkReport(study): fresh links and flags into study.report
-        assignSegment(study, segmentId, findingName)        (None: an unnamed mask that no sentence needs)
-        overrideFinding(study, name, state)
-        keepTrainingCase(study, folder, done, failed)       done(path)
-        exportHtml / exportText / exportPdf(study, path)    exportStudy(study, folder, done, failed)
-        shutdown()                                          ends run, timers, observers and child at once
+        stateChanged()              the worker or the run changed: see `worker.state`, `runningVolumeId`
+        progressed(progress)        dict: stage, done, total, text, fraction 0..1, seconds_left (None: unknown)
+        studyMade(study)            a run ended well
+        studyChanged(study)         report, masks or findings of a study changed, whoever changed them
+        runFailed(failure)          WorkerFailure; its kind is "cancelled" after `cancel`
+        segmentAdded(study, id)     the user drew a segment: ask which finding it is, then `assignSegment`
+        failed(failure)             measuring or checking in the background did not work
+        remarked(level, text)       a sentence for the status line; level "info", "warning" or "error"
     """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
+        self.stateChanged, self.progressed = Listeners(), Listeners()
+        self.studyMade, self.studyChanged, self.runFailed = Listeners(), Listeners(), Listeners()
+        self.segmentAdded, self.failed, self.remarked = Listeners(), Listeners(), Listeners()
+        self.worker = WorkerClient()
+        self.worker.stateChanged.connect(lambda state: self.stateChanged())
+        self.worker.logged.connect(lambda level, text: self.remarked(level, text))
+        self.folder = os.path.join(slicer.app.temporaryPath, f"UVLM-{uuid.uuid4().hex[:12]}")
+        self.runningVolumeId, self._request, self._steps = None, None, []
+        self._edits = {}  # report node id -> MaskEdits
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._onEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, lambda caller, event: self.watchStudies())
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self._onNodeRemoved)
+        self.watchStudies()
+
+    # ---- asking
+
+    def studyOf(self, volumeNode):
+        """The latest study of a volume (StudyScene), or None."""
+        return StudyScene.find(volumeNode)
+
+    def studies(self):
+        """All studies of the scene."""
+        return StudyScene.all()
+
+    def refusalOf(self, volumeNode):
+        """Why a volume cannot be read, "" for one that can."""
+        return VolumeInput.refusalOf(volumeNode)
+
+    def remarksOf(self, volumeNode):
+        """What is unusual about a volume that can be read; a list of sentences."""
+        return VolumeInput.remarksOf(volumeNode)
+
+    def hello(self, done, failed=None):
+        """Asks the worker for versions, devices and missing packages; starts it if needed."""
+        self.worker.request("hello", done=done, failed=failed)
+
+    def bundleInfo(self, bundle, done, failed=None, device="auto", precision="auto"):
+        """Asks the worker about a model ("" is the demo model): licence, intended use, expected time and memory."""
+        self.worker.request("bundle_info", {"bundle": bundle or None, "device": device, "precision": precision},
+                            done, failed)
+
+    def isRunning(self):
+        """True from `generate` until studyMade or runFailed."""
+        return self.runningVolumeId is not None
+
+    def centreRas(self, study, segmentId):
+        """[R, A, S] in the world of a point inside a mask; None for an empty or deleted one."""
+        node = study.segmentationNode
+        if node is None or node.GetSegmentation().GetSegment(segmentId) is None:
+            return None
+        edits = self._edits.get(study.reportNodeId)
+        return centreRas(node, segmentId, edits.shapes if edits is not None and not edits.pending else None)
+
+    # ---- generating
+
+    def generate(self, volumeNode, bundle="", device="auto", precision="auto"):
+        """Starts a run; returns at once. Afterwards comes studyMade or runFailed.
+
+        Args:
+            bundle: folder of the model; "" is the demo model.
+
+        Raises:
+            VolumeRefusal: not a CT, another run is going on, or (with `canHarden`) a transform that is not linear.
+        """
+        if self.isRunning():
+            raise VolumeRefusal(_("A report is being generated already; wait for it or cancel it."))
+        reason = VolumeInput.refusalOf(volumeNode)
+        if reason:
+            raise VolumeRefusal(reason)
+        if VolumeInput.needsHardening(volumeNode):
+            raise VolumeRefusal(_("'{name}' is under a transform that is not linear. Make a hardened copy of it and "
+                                  "read that.").format(name=volumeNode.GetName()), canHarden=True)
+        self.runningVolumeId = volumeNode.GetID()
+        run = os.path.join(self.folder, f"run-{uuid.uuid4().hex[:8]}")
+        os.makedirs(run)
+        for text in self.remarksOf(volumeNode):
+            self.remarked("info", text)
+        self.stateChanged()
+        self.progressed({"stage": "copy", "done": 0, "total": 1, "text": "", "fraction": 0.0, "seconds_left": None})
+        self.inSteps(VolumeInput.writing(volumeNode, os.path.join(run, "volume.npy")),
+                     lambda volume: self._run(volume, run, bundle, device, precision),
+                     lambda error: self._runEnded(run, error))
+
+    def hardenedCopy(self, volumeNode):
+        """A copy of the volume, resampled by its transforms; the new node."""
+        return VolumeInput.hardenedCopy(volumeNode)
+
+    def cancel(self):
+        """Stops the run; runFailed with the kind "cancelled" follows within a second or so."""
+        if self._request is not None:
+            self.worker.cancel(self._request)
+        elif self.isRunning():
+            self._stopSteps()
+            self._runEnded(None, WorkerFailure(_("Cancelled."), "cancelled"))
+
+    def _run(self, volume, run, bundle, device, precision):
+        params = {"volume": volume, "bundle": bundle or None, "device": device, "precision": precision,
+                  "out": os.path.join(run, "study"), "segment_map": os.path.join(run, "segments.npy")}
+        self._request = self.worker.request("run", params, lambda result: self._ran(run, result),
+                                            lambda failure: self._runEnded(run, failure), self.progressed)
+
+    def _ran(self, run, result):
+        self._request = None
+        volume = slicer.mrmlScene.GetNodeByID(self.runningVolumeId)
+        if volume is None:
+            self._runEnded(run, WorkerFailure(_("The volume was deleted during the run; its report was dropped."),
+                                              "dropped"))
+            return
+        self.inSteps(StudyScene.creating(volume, result["study"], os.path.join(run, "segments.npy")),
+                     lambda study: self._made(run, study), lambda error: self._runEnded(run, error))
+
+    def _made(self, run, study):
+        if study is None:
+            self._runEnded(run, WorkerFailure(_("The volume was deleted during the run; its report was dropped."),
+                                              "dropped"))
+            return
+        self._endRun(run)
+        self.watchStudies()
+        self.studyMade(study)
+        self.studyChanged(study)
+
+    def _runEnded(self, run, failure):
+        self._endRun(run)
+        self.runFailed(failure)
+
+    def _endRun(self, run):
+        self.runningVolumeId, self._request = None, None
+        if run is not None:
+            shutil.rmtree(run, ignore_errors=True)
+        self.stateChanged()
+
+    # ---- correcting
+
+    def watchStudies(self):
+        """Follows the masks of every study in the scene; after a run, after loading, after reloading the module."""
+        for study in StudyScene.all():
+            if study.reportNodeId in self._edits:
+                continue
+            edits = self._edits[study.reportNodeId] = MaskEdits(study, self.worker, self.folder)
+            edits.measured.connect(lambda study, names: self.checkReport(study))
+            edits.removed.connect(lambda study, name: self.checkReport(study))
+            edits.added.connect(lambda study, name: self.segmentAdded(study, name))
+            edits.failed.connect(lambda failure: self.failed(failure))
+            study.changed.connect(self.studyChanged)
+            edits.start()
+
+    def masksPending(self, study):
+        """True while an edit of the study's masks has not been measured yet."""
+        edits = self._edits.get(study.reportNodeId)
+        return edits is not None and edits.pending
+
+    def measureSegment(self, study, segmentId):
+        """Measures one mask now; studyChanged follows."""
+        self._edits[study.reportNodeId].measure(segmentId)
+
+    def assignSegment(self, study, segmentId, findingName):
+        """Says which finding a drawn segment shows; it is then measured, and the report offers a sentence.
+
+        Args:
+            findingName: of Resources/Labels/findings.json; None for a mask that the report need not name.
+        """
+        from uvlm_core.labels import finding_named, label_named
+
+        study.assign(segmentId, findingName)
+        if findingName is None:
+            return
+        label = finding_named(findingName).label
+        segment = study.segmentationNode.GetSegmentation().GetSegment(segmentId)
+        segment.SetTag(TAG_FINDING, findingName)
+        segment.SetTag(TAG_LABEL, label)
+        from UVLMReportLib.SegmentationNodes import terminologyEntry
+
+        segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(label_named(label).codes))
+        self.measureSegment(study, segmentId)
+
+    def checkReport(self, study):
+        """Asks the worker for fresh links and flags of the text as it stands; studyChanged follows."""
+        report = study.report
+        params = report.check_params()
+        self.worker.request("check", params, lambda result: self._checked(study, params, result), self.failed)
+
+    def _checked(self, study, params, result):
+        if study.exists:
+            study.report.set_check_result(result)
+            study.saveReport()
+
+    # ---- keeping and exporting
+
+    def keepTrainingCase(self, study, folder, done, failed):
+        """Writes the study as a training case into `folder`; done(path of the new case folder)."""
+        TrainingCases.keep(self, study, folder, done, failed)
+
+    def exportHtml(self, study, path):
+        return Export.exportHtml(study, path)
+
+    def exportText(self, study, path):
+        return Export.exportText(study, path)
+
+    def exportPdf(self, study, path):
+        return Export.exportPdf(study, path)
+
+    def exportStudy(self, study, folder, done, failed):
+        """Writes a complete study folder with the corrected masks and the edited text; done(path)."""
+        Export.exportStudy(self, study, folder, done, failed)
+
+    # ---- scene and end
+
+    def inSteps(self, steps, done, failed):
+        self._steps = [work for work in self._steps if work.running]
+        self._steps.append(InSteps(steps, done, failed))
+
+    def _stopSteps(self):
+        for work in self._steps:
+            work.stop()
+        self._steps = []
+
+    def _onStartClose(self, caller, event):
+        """The scene goes: the run is of no use any more, and late results are dropped."""
+        self._stopSteps()
+        for edits in self._edits.values():
+            edits.stop()
+        self._edits = {}
+        if self._request is not None:
+            self.worker.cancel(self._request)
+
+    def _onEndClose(self, caller, event):
+        StudyScene.forgetAll()
+        if self.isRunning() and self._request is None:
+            self._runEnded(None, WorkerFailure(_("Cancelled: the scene was closed."), "cancelled"))
+
+    def _onNodeRemoved(self, caller, event):
+        for key, edits in list(self._edits.items()):
+            if not edits.study.exists or edits.study.segmentationNode is None:
+                edits.stop()
+                del self._edits[key]
+
+    def shutdown(self):
+        """Ends run, timers, observers and child at once; nothing is called afterwards."""
+        self.removeObservers()
+        for listeners in (self.stateChanged, self.progressed, self.studyMade, self.studyChanged, self.runFailed,
+                          self.segmentAdded, self.failed, self.remarked):
+            listeners.clear()
+        self._stopSteps()
+        for edits in self._edits.values():
+            edits.stop()
+        self._edits = {}
+        self.worker.shutdown()
+        shutil.rmtree(self.folder, ignore_errors=True)

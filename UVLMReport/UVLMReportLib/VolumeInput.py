@@ -135,6 +135,33 @@ def hardenedCopy(node):
     return copy
 
 
+def valuesOnGrid(node, toRas, shape):
+    """The scan's values at the voxels of another grid: a plain cut-out where the grids agree, else the nearest voxels.
+
+    Args:
+        toRas: 4x4 from the other grid's indices (i, j, k) to the volume's own RAS mm.
+        shape: (Z, Y, X) of the other grid. Outside the scan the values are -1024.
+    """
+    array = arrayOf(node)
+    toVoxel = numpy.linalg.inv(ijkToRas(node)) @ toRas
+    result = numpy.full(shape, -1024, array.dtype if array.dtype.kind in "if" else numpy.int32)
+    if numpy.allclose(toVoxel[:3, :3], numpy.eye(3), atol=1e-4):
+        first = numpy.rint(toVoxel[:3, 3]).astype(int)[::-1]
+        low = numpy.maximum(first, 0)
+        high = numpy.minimum(first + shape, array.shape)
+        if (low < high).all():
+            target = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
+            result[target] = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        return result
+    y, x = numpy.mgrid[:shape[1], :shape[2]]
+    for z in range(shape[0]):
+        places = toVoxel[:3, :3] @ numpy.stack([x.ravel(), y.ravel(), numpy.full(x.size, z)]) + toVoxel[:3, 3:]
+        i, j, k = numpy.rint(places).astype(int)
+        inside = ((i >= 0) & (i < array.shape[2]) & (j >= 0) & (j < array.shape[1]) & (k >= 0) & (k < array.shape[0]))
+        result[z].ravel()[inside] = array[k[inside], j[inside], i[inside]]
+    return result
+
+
 def writing(node, path):
     """Writes the voxels as .npy, a few milliseconds at a time.
 

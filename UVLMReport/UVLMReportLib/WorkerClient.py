@@ -54,7 +54,7 @@ class WorkerClient:
     """One child process over a QProcess. All callbacks come on the main thread; no call blocks.
 
     `stateChanged(state)`: "stopped", "starting", "ready", "busy". `logged(level, text)`: remarks of the child.
-    `hello`: the child's versions and devices, None before it answered. `lastFailure`: of the last start or crash, or None.
+    `hello`: the child's versions and devices, None before it answered. `lastFailure`: of the last crash, or None.
     Jobs (run, measure, ...) are sent one after the other, in the order in which they were asked for.
     """
 
@@ -253,7 +253,8 @@ class WorkerClient:
         if self._process is None:  # what was read made somebody stop it
             return
         stage = next((request.stage for request in self._requests.values() if request.sent and request.stage), "")
-        reason = _("by the signal or error {code}") if exitStatus == qt.QProcess.CrashExit else _("with exit code {code}")
+        killed = exitStatus == qt.QProcess.CrashExit
+        reason = _("by the signal or error {code}") if killed else _("with exit code {code}")
         where = _(" while it was at '{stage}'").format(stage=stage) if stage else ""
         self._abandon(WorkerFailure(
             _("The worker ended{where} ({reason}). It is started again when it is needed.").format(
@@ -318,7 +319,7 @@ class WorkerClient:
         process.disconnect("finished(int,QProcess::ExitStatus)", self._finished)
         process.disconnect("errorOccurred(QProcess::ProcessError)", self._errorOccurred)
         self._process, self.hello = None, None
-        qt.QTimer.singleShot(0, lambda: process.state())  # keeps it until its own signal, which may run now, has returned
+        qt.QTimer.singleShot(0, lambda: process.state())  # keeps it until its own signal, which may run now, returns
 
     # ---- state
 
@@ -348,7 +349,7 @@ def _timingsFile():
 
 
 def _kill(process, hello):
-    """Ends a child that is still there, and the Python behind Slicer's launcher, which a kill of the launcher leaves."""
+    """Ends a child that is still there, and the Python behind Slicer's launcher, which killing that would leave."""
     if process.state() == qt.QProcess.NotRunning:
         return
     inner = (hello or {}).get("pid")
