@@ -1,0 +1,1 @@
+"""The editable report (docs/report-editing.md)."""
