@@ -16,7 +16,7 @@ def exportHtml(study, path):
 
 def exportText(study, path):
     """Writes the report as plain text; returns the path."""
-    return _replace(path, lambda beside: _writeText(beside, study.report.to_text("edited", full=True)))
+    return _replace(path, lambda beside: _writeText(beside, study.report.to_text()))
 
 
 def exportPdf(study, path):
@@ -41,7 +41,10 @@ def exportStudy(logic, study, folder, done, failed):
         done: called with the path. failed: with a WorkerFailure; nothing half-written stays.
     """
     def params(prepared):
-        return {**prepared, "out": os.path.abspath(folder), "content": study.report.to_study(study.content)}
+        from uvlm_core.report.edited_study import edited_content
+
+        files = {name: prepared[name] for name in ("volume", "labels", "attribution")}
+        return {**files, "out": os.path.abspath(folder), "content": edited_content(study.content, study.report)}
 
     TrainingCases.send(logic, study, "export_study", params, lambda result: done(result["study"]), failed)
 

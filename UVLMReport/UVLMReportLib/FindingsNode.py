@@ -24,9 +24,9 @@ def _cell(row, key):
     if key == "finding":
         return row["name"]
     if key == "state":
-        return row.get("override") or row["state"]
-    if key == "model":
         return row["state"]
+    if key == "model":
+        return row["generated_state"]
     if key == "segments":
         return ", ".join(row["segments"])
     value = row.get(key)

@@ -134,8 +134,8 @@ class MaskEdits:
             self._waiting.discard(name)
             self._asked.discard(name)
             self.study.setMasksEdited()
-            if self.study.report.remove_segment(name):
-                self.study.saveReport()
+            self.study.report.segment_removed(name)
+            self.study.saveReport()
             self.removed(self.study, name)
 
     def _looked(self, changed):
@@ -236,7 +236,17 @@ class MaskEdits:
         shutil.rmtree(folder, ignore_errors=True)
         if self._segmentation is None or not self.study.exists:
             return
-        self.study.report.apply_measurements(result["segments"], result["measurements"], empty=result["empty"])
+        report, drawn = self.study.report, self.study.assigned
+        known = {row["id"] for row in report.segments}
+        for row in result["segments"]:
+            own = [value for value in result["measurements"] if value["segment"] == row["id"]]
+            if row["id"] in known:
+                report.apply_measurements(own, [row])
+            else:
+                report.segment_added(row["id"], drawn.get(row["id"]) or None, row, own)
+        for name in result["empty"]:
+            if name in known:
+                report.segment_removed(name)
         self.study.saveReport()
         self.measured(self.study, names)
         self._next()

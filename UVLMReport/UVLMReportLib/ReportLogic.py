@@ -29,7 +29,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         studyChanged(study)         report, masks or findings of a study changed, whoever changed them
         runFailed(failure)          WorkerFailure; its kind is "cancelled" after `cancel`
         segmentAdded(study, id)     the user drew a segment: ask which finding it is, then `assignSegment`
-        failed(failure)             measuring or checking in the background did not work
+        failed(failure)             measuring in the background did not work
         remarked(level, text)       a sentence for the status line; level "info", "warning" or "error"
     """
 
@@ -176,8 +176,6 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             if study.reportNodeId in self._edits:
                 continue
             edits = self._edits[study.reportNodeId] = MaskEdits(study, self.worker, self.folder)
-            edits.measured.connect(lambda study, names: self.checkReport(study))
-            edits.removed.connect(lambda study, name: self.checkReport(study))
             edits.added.connect(lambda study, name: self.segmentAdded(study, name))
             edits.failed.connect(lambda failure: self.failed(failure))
             study.changed.connect(self.studyChanged)
@@ -211,17 +209,6 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(label_named(label).codes))
         self.measureSegment(study, segmentId)
-
-    def checkReport(self, study):
-        """Asks the worker for fresh links and flags of the text as it stands; studyChanged follows."""
-        report = study.report
-        params = report.check_params()
-        self.worker.request("check", params, lambda result: self._checked(study, params, result), self.failed)
-
-    def _checked(self, study, params, result):
-        if study.exists:
-            study.report.set_check_result(result)
-            study.saveReport()
 
     # ---- keeping and exporting
 

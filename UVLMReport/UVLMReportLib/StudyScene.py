@@ -204,7 +204,7 @@ class StudyScene:
     @property
     def touched(self):
         """True where the user has put work into it: it must not be replaced silently."""
-        return self.masksEdited or bool(self.report.edits) or self.report.state != "draft"
+        return self.masksEdited or bool(self.report.changes) or self.report.state != "draft"
 
     def remove(self):
         """Takes the study's nodes, but not its volume, out of the scene."""

@@ -26,7 +26,10 @@ def keep(logic, study, folder, done, failed):
     out = os.path.join(folder, caseId)
 
     def params(prepared):
-        return {**prepared, "out": out, "report": reportOf(study), "case": caseOf(study, caseId)}
+        from uvlm_core.report.editing import training_text
+
+        files = {name: prepared[name] for name in ("volume", "labels", "original")}
+        return {**files, "out": out, "report": training_text(study.report), "case": caseOf(study, caseId)}
 
     send(logic, study, "keep_case", params, lambda result: done(result["case"]), failed)
 
@@ -68,15 +71,6 @@ def preparing(study, scratch):
         yield
     return {"volume": volume, "labels": paths["labels.npy"], "original": paths["original.nii.gz"],
             "attribution": paths["attribution.npz"]}
-
-
-def reportOf(study):
-    """report.json of a kept case: texts, states of the findings, tracked edits."""
-    report = study.report
-    findings = [{"name": row["name"], "state": row.get("override") or row["state"],
-                 "by": "user" if row.get("override") else "model"} for row in report.findings]
-    return {"state": report.state, "generated": report.to_text("generated"), "signed": report.to_text("signed"),
-            "edited": report.to_text("edited"), "findings": findings, "edits": report.edits}
 
 
 def caseOf(study, caseId):
