@@ -7,7 +7,7 @@ import pytest
 from uvlm_core.report.checks import check_report
 from uvlm_core.report.document import Report, parse_report
 from uvlm_core.report.links import link_report
-from uvlm_core.report.measurements import Segment
+from uvlm_core.report.segments import Segment
 
 BOX = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 

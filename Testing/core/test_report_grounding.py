@@ -6,7 +6,7 @@ import pytest
 
 from uvlm_core.report.document import Report, Section, Sentence
 from uvlm_core.report.grounding import ground_report, ground_sentence
-from uvlm_core.report.measurements import Segment
+from uvlm_core.report.segments import Segment
 
 BOX = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 
@@ -44,7 +44,7 @@ CASES = (
     ("No nodule of more than 4 mm in the left lung.", [NODULE], "No nodule of more than 4 mm in the left lung."),
     ("The left ventricle is normal.", [NODULE], "The left ventricle is normal."),
     ("A 22 mm nodule in the right upper lobe.", [NODULE], "A 22 mm nodule in the right upper lobe."),
-    ("A 9 mm nodule and a pleural effusion on the left.", [NODULE], "A 9 mm nodule and a pleural effusion on the left."),
+    ("A 9 mm nodule and an effusion on the left.", [NODULE], "A 9 mm nodule and an effusion on the left."),
 )
 
 

@@ -14,7 +14,8 @@ from uvlm_core.inference.study import Study
 from uvlm_core.report.checks import check_report
 from uvlm_core.report.grounding import ground_report
 from uvlm_core.report.links import link_report
-from uvlm_core.report.measurements import Segment, cardiothoracic_ratio, measure_segments
+from uvlm_core.report.measurements import cardiothoracic_ratio, measure_segments
+from uvlm_core.report.segments import Segment
 from uvlm_core.volumes.volume import Volume
 
 MOST_PARTS = 40

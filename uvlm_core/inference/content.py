@@ -11,7 +11,7 @@ from uvlm_core.inference.study_folder import SCHEMA
 from uvlm_core.labels import label_named, labels, regions
 from uvlm_core.report.document import Report
 from uvlm_core.report.labeler import label_sentence
-from uvlm_core.report.measurements import Segment
+from uvlm_core.report.segments import Segment
 from uvlm_core.volumes.volume import Volume
 
 # name -> unit, UCUM unit, and the code of DICOM PS3.16 (TID 1411, TID 1419)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from uvlm_core.inference.field_of_view import ABSENT, FieldOfView
 from uvlm_core.labels import Finding, finding_named
 from uvlm_core.report.cues import Cue
-from uvlm_core.report.measurements import Segment, without_fragments
+from uvlm_core.report.segments import Segment, side_of, without_fragments
 
 UNCERTAIN_MARGIN = 0.05  # a probability nearer to its threshold than this is neither present nor absent
 DEFAULT_THRESHOLD = 0.5
@@ -43,13 +43,7 @@ def _row(finding: Finding, probability: float, threshold: float, assessed: bool,
         state = "present" if present else "absent"
     return {"name": finding.name, "region": finding.region, "probability": round(probability, 5),
             "threshold": round(float(threshold), 5), "present": present, "state": state, "coverage": coverage,
-            "side": _side(own) if finding.lateralised else None, "segments": [segment.id for segment in own]}
-
-
-def _side(segments: Sequence[Segment]) -> str | None:
-    """left, right, bilateral, or None where no mask tells."""
-    sides = {segment.side for segment in without_fragments(segments) if segment.side}
-    return "bilateral" if len(sides) > 1 else next(iter(sides), None)
+            "side": side_of(own) if finding.lateralised else None, "segments": [segment.id for segment in own]}
 
 
 def cues_of(rows: Sequence[dict], segments: Sequence[Segment]) -> list[Cue]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from uvlm_core.labels import finding_named, findings, label_named
-from uvlm_core.report.measurements import cardiothoracic_ratio, measure_segments, without_fragments
+from uvlm_core.report.measurements import cardiothoracic_ratio, measure_segments
+from uvlm_core.report.segments import without_fragments
 from uvlm_core.volumes.volume import Volume
 
 CARDIOMEGALY_RATIO = 0.5

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from uvlm_core.labels import finding_named, regions
-from uvlm_core.phantom.wordings import CLEAR, IMPRESSIONS, NORMAL, POSITIVE, SEVERAL
+from uvlm_core.report.templates import CLEAR, IMPRESSIONS, NORMAL, POSITIVE, SEVERAL, words
 
 
 class _Facts:
@@ -27,17 +27,7 @@ class _Facts:
 
     def words(self) -> dict[str, str]:
         """What the templates can ask for."""
-        largest = self.largest
-        lung = "both lungs" if self.side == "bilateral" else f"the {self.side} lung" if self.side else "the lung"
-        kind = self.extra.get("kind") or "device"
-        a_kind, is_are = (kind, "are") if kind.endswith("s") else (f"a {kind}", "is")
-        size = round(largest.size_mm) if largest.size_mm else 0
-        amount = "small" if size < 130 else "moderate" if size < 190 else "large"
-        return {"size": f"{size} mm", "place": f"the {largest.place}" if largest.place else lung, "lung": lung,
-                "side": self.side or "", "Side": (self.side or "").capitalize(), "amount": amount,
-                "Amount": amount.capitalize(), "kind": kind, "Kind": kind.capitalize(),
-                "a_kind": a_kind, "A_kind": a_kind.capitalize(), "is_are": is_are,
-                "organ": f"the {self.side} kidney" if self.side in ("left", "right") else "both kidneys"}
+        return words(self.largest.size_mm, self.side, self.largest.place, self.extra.get("kind"))
 
 
 def write_report(findings: Sequence, imaged: set[str], rng: np.random.Generator) -> str:
@@ -88,8 +78,8 @@ def _region(region: str, present: list[_Facts], imaged: set[str], rng: np.random
     return sentences + normal[: max(1, int(rng.integers(1, 4)))]
 
 
-def _negative(words: list[str], rng: np.random.Generator) -> str:
-    listed = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+def _negative(names: list[str], rng: np.random.Generator) -> str:
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
     return str(rng.choice(["No {}.", "There is no {}.", "No evidence of {}."])).format(listed)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from uvlm_core.labels import finding_named, regions
-from uvlm_core.report.document import IMPRESSION, OTHER, Report, Sentence
+from uvlm_core.report.document import Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
 from uvlm_core.report.links import segments_of
-from uvlm_core.report.measurements import Segment
+from uvlm_core.report.segments import Segment
 
 PRIOR = re.compile(
     r"\b(compar(ed|ison) (to|with)|(in comparison|as compared)|previous(ly)? (ct|exam\w*|scan|stud\w+|imag\w+)|prior "
@@ -48,7 +48,7 @@ def check_report(report: Report, findings: Sequence[Mapping], segments: Sequence
     """All flags of a report, in reading order, then those of the report as a whole.
 
     Args:
-        findings: rows with name, probability, threshold, present (None where not assessed) and state.
+        findings: rows with name, probability, threshold and state; `by` "user" where the reader has set the state.
         segments: the measured masks.
         imaged: names of the regions in the field of view.
         has_prior: an earlier scan was given to the reader.
@@ -58,14 +58,40 @@ def check_report(report: Report, findings: Sequence[Mapping], segments: Sequence
     said: dict[str, list[tuple[str, Mention]]] = {}
     for section in report.sections:
         for sentence in section.sentences:
-            for mention in label_sentence(sentence.text):
+            mentions = label_sentence(sentence.text)
+            for mention in mentions:
                 said.setdefault(mention.finding, []).append((sentence.id, mention))
-                flags += _mention_flags(sentence, mention, rows.get(mention.finding), segments)
-            if not has_prior and PRIOR.search(sentence.text):
-                flags.append(Flag("prior", "The sentence compares with an earlier scan, but none was given.",
-                                  sentence.id, found=PRIOR.search(sentence.text).group(), suggestion=""))
-            flags += _unseen(sentence, section.name, imaged)
-    return flags + _missing(rows, said) + _internal(said)
+            flags += sentence_flags(sentence, section.name, mentions, rows, segments, imaged, has_prior)
+    return flags + report_flags(rows, said)
+
+
+def sentence_flags(sentence: Sentence, section: str, mentions: Sequence[Mention], rows: Mapping[str, Mapping],
+                   segments: Sequence[Segment], imaged: Sequence[str], has_prior: bool = False) -> list[Flag]:
+    """The flags of one sentence by itself.
+
+    Args:
+        sentence: its id and text are used.
+        section: name of its section.
+        mentions: of `label_sentence`.
+        rows: finding name -> its row; `by` "user" where the reader has set the state.
+    """
+    flags = []
+    for mention in mentions:
+        flags += _mention_flags(sentence, mention, rows.get(mention.finding), segments)
+    prior = None if has_prior else PRIOR.search(sentence.text)
+    if prior:
+        flags.append(Flag("prior", "The sentence compares with an earlier scan, but none was given.", sentence.id,
+                          found=prior.group(), suggestion=""))
+    return flags + _unseen(sentence, section, imaged)
+
+
+def report_flags(rows: Mapping[str, Mapping], said: Mapping[str, Sequence[tuple[str, Mention]]]) -> list[Flag]:
+    """What only the whole report can tell: findings that are not mentioned, sentences that contradict each other.
+
+    Args:
+        said: finding name -> (sentence id, mention) in reading order.
+    """
+    return _missing(rows, said) + _internal(said)
 
 
 def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None,
@@ -76,17 +102,26 @@ def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None,
         return [Flag("not_imaged", f"{mention.finding} cannot be judged: its place is not in the field of view.",
                      sentence.id, mention.finding, "not imaged", mention.state, "")]
     own = [segment for segment in segments if segment.label == finding_named(mention.finding).label]
-    numbers = f"probability {row['probability']:.2f}, threshold {row['threshold']:.2f}"
+    mask = "" if mention.finding == "Cardiomegaly" else "with a mask" if own else "no mask"
+    source, numbers = _source(row)
     if mention.state == "absent" and row["state"] == "present":
-        return [Flag("presence", f"The text says that there is no {mention.finding.lower()}, the image says there is "
+        return [Flag("presence", f"The text says that there is no {mention.finding.lower()}, {source} says there is "
                      f"({numbers}).", sentence.id, mention.finding, "present", "absent")]
     if mention.state == "present" and row["state"] == "absent":
-        mask = "" if mention.finding == "Cardiomegaly" else ", with a mask" if own else ", no mask"
-        return [Flag("presence", f"The text says {mention.finding.lower()}, the image does not ({numbers}{mask}).",
-                     sentence.id, mention.finding, "absent", "present", "")]
+        return [Flag("presence", f"The text says {mention.finding.lower()}, {source} does not "
+                     f"({', '.join(filter(None, (numbers, mask)))}).", sentence.id, mention.finding, "absent",
+                     "present", "")]
     if mention.state == "absent" or mention.finding == "Cardiomegaly":
         return []
     return _side_flags(sentence, mention, own) + _size_flags(sentence, mention, segments)
+
+
+def _source(row: Mapping) -> tuple[str, str]:
+    """Who says it, and on what ground."""
+    numbers = f"probability {row['probability']:.2f}, threshold {row['threshold']:.2f}"
+    if row.get("by") == "user":
+        return "the reader", f"set by the reader; {numbers}"
+    return "the image", numbers
 
 
 def _side_flags(sentence: Sentence, mention: Mention, own: list[Segment]) -> list[Flag]:
@@ -128,19 +163,24 @@ def _size_flags(sentence: Sentence, mention: Mention, segments: Sequence[Segment
 
 
 def _unseen(sentence: Sentence, section: str, imaged: Sequence[str]) -> list[Flag]:
-    if section in (IMPRESSION, OTHER, "devices") or section in imaged:
+    if section not in regions() or section == "devices" or section in imaged:
         return []
     return [Flag("not_imaged", f"{regions()[section]} is described but not in the field of view.", sentence.id, None,
                  "not imaged", "described", "")]
 
 
 def _missing(rows: Mapping[str, Mapping], said: Mapping) -> list[Flag]:
-    return [Flag("missing", f"{name} is present in the image (probability {row['probability']:.2f}, threshold "
-                 f"{row['threshold']:.2f}) but not mentioned.", None, name, "present", "not mentioned")
-            for name, row in rows.items() if row["state"] == "present" and name not in said]
+    flags = []
+    for name, row in rows.items():
+        if row["state"] == "present" and name not in said:
+            source, numbers = _source(row)
+            where = "in the image" if source == "the image" else f"to {source}"
+            flags.append(Flag("missing", f"{name} is present {where} ({numbers}) but not mentioned.", None, name,
+                              "present", "not mentioned"))
+    return flags
 
 
-def _internal(said: Mapping[str, list[tuple[str, Mention]]]) -> list[Flag]:
+def _internal(said: Mapping[str, Sequence[tuple[str, Mention]]]) -> list[Flag]:
     """Sentences of one report that contradict each other, in presence or in side."""
     flags = []
     for name, entries in said.items():

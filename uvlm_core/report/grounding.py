@@ -15,7 +15,8 @@ from uvlm_core.labels import finding_named
 from uvlm_core.report import wording
 from uvlm_core.report.document import Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
-from uvlm_core.report.measurements import LOBES, Segment, without_fragments
+from uvlm_core.report.measurements import LOBES
+from uvlm_core.report.segments import Segment, without_fragments
 
 SIZED = ("diameter",)  # a thickness of fluid or a ratio of the heart is not read off the longest diameter
 _BOTH = (  # one side in words -> both

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from uvlm_core.labels import finding_named
 from uvlm_core.report.document import Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
-from uvlm_core.report.measurements import Segment
+from uvlm_core.report.segments import Segment
 
 # organs that a sentence can speak of, also when it only says that they are normal
 ORGAN_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = tuple(

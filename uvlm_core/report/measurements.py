@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -10,44 +10,14 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 
 from uvlm_core.labels import Label, label_named, labels
+from uvlm_core.report.segments import Segment
 
 CONNECTED = np.ones((3, 3, 3))
 LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
          "lung_lower_lobe_right")
 LUNG_LESIONS = ("lung_nodule", "consolidation", "lung_opacity", "atelectasis", "emphysema", "pleural_effusion")
+MARGIN = 4  # voxels around a lesion in which its host is looked for
 SMALLEST_ML = 0.02  # components below this are specks of the segmentation, not lesions
-
-# A component smaller than this share of the label's largest is a fragment of it, cut off by a vessel, a lobe border or
-# another lesion: it must neither make one patch "several" nor one side "both". Lesions that come in several sizes keep
-# their small ones.
-FRAGMENT_SHARE = 0.1
-FOCAL_SHARE = 0.01
-FOCAL = ("lung_nodule", "liver_lesion", "kidney_lesion", "pancreas_lesion", "lymphadenopathy", "arterial_calcification",
-         "coronary_calcification")
-
-@dataclass(frozen=True)
-class Segment:
-    """One mask: an organ as a whole, or one connected lesion.
-
-    `id` is the label's name, for lesions with a number from the largest on ("lung_nodule_1"); boxes and centroids are
-    RAS mm, `box` is (low, high); `longest_diameter_mm` is the largest distance between two points of the mask and
-    `short_axis_mm` the largest extent across it; organs have neither. `mean_hu` is over the whole mask.
-    """
-
-    id: str
-    label: str
-    volume_ml: float
-    mean_hu: float
-    centroid: tuple[float, float, float]
-    box: tuple[tuple[float, float, float], tuple[float, float, float]]
-    side: str | None = None
-    place: str | None = None
-    longest_diameter_mm: float | None = None
-    short_axis_mm: float | None = None
-
-    def to_dict(self) -> dict:
-        """Plain JSON values."""
-        return asdict(self)
 
 
 def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.ndarray,
@@ -68,19 +38,10 @@ def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.nd
         box = _grown(present[label.name], label_map.shape, 0)
         mask = label_map[box] == label.id
         if label.kind == "organ":
-            segments.append(_segment(label.name, label, mask, box, image, ijk_to_ras, None))
+            segments.append(segment_of(label.name, label, mask, box, image, ijk_to_ras))
         else:
             segments += _components(label, mask, box, label_map, image, ijk_to_ras)
     return segments
-
-
-def without_fragments(segments: list[Segment]) -> list[Segment]:
-    """The segments that are lesions of their own; the largest of a label always stays."""
-    largest: dict[str, float] = {}
-    for segment in segments:
-        largest[segment.label] = max(largest.get(segment.label, 0.0), segment.volume_ml)
-    least = {label: volume * (FOCAL_SHARE if label in FOCAL else FRAGMENT_SHARE) for label, volume in largest.items()}
-    return [segment for segment in segments if segment.volume_ml >= least[segment.label]]
 
 
 def _components(label: Label, mask, box, label_map, image, ijk_to_ras) -> list[Segment]:
@@ -89,15 +50,28 @@ def _components(label: Label, mask, box, label_map, image, ijk_to_ras) -> list[S
     for number, inner in enumerate(ndimage.find_objects(parts), 1):
         place = tuple(slice(outer.start + side.start, outer.start + side.stop)
                       for outer, side in zip(box, inner, strict=True))
-        segment = _segment("", label, parts[inner] == number, place, image, ijk_to_ras, label_map)
+        own = parts[inner] == number
+        segment = segment_of(
+            "", label, own, place, image, ijk_to_ras,
+            host=lambda names: host_of(own, place, label_map, names),
+            middle=lambda: middle_of_patient(label_map, ijk_to_ras))
         if segment.volume_ml >= SMALLEST_ML:
             found.append(segment)
     found.sort(key=lambda segment: -segment.volume_ml)
     return [Segment(**{**vars(segment), "id": f"{label.name}_{number}"}) for number, segment in enumerate(found, 1)]
 
 
-def _segment(name: str, label: Label, mask, box, image, ijk_to_ras, label_map) -> Segment:
-    """Measures one mask inside `box`; with `label_map` (lesions) its diameters, side and place too."""
+def segment_of(name: str, label: Label, mask: np.ndarray, box: tuple[slice, slice, slice], image: np.ndarray,
+               ijk_to_ras: np.ndarray, host: Callable[[Sequence[str]], str | None] | None = None,
+               middle: Callable[[], float | None] | None = None) -> Segment:
+    """Measures one mask, of a lesion its diameters, side and place too.
+
+    Args:
+        mask: bool, of the box's shape, with at least one voxel.
+        box: where the mask lies in `image` (Z, Y, X), whose 4x4 is `ijk_to_ras`.
+        host: gives the label, of some names, that surrounds the lesion; None where none does.
+        middle: gives the R coordinate of the patient's middle in mm; None where it is not known.
+    """
     index = np.argwhere(mask)  # (n, 3) z, y, x within the box
     corner = np.array([side.start for side in box])
     to_ras = ijk_to_ras[:3, :3][:, ::-1]  # columns for z, y, x
@@ -109,9 +83,9 @@ def _segment(name: str, label: Label, mask, box, image, ijk_to_ras, label_map) -
     values = {"volume_ml": float(len(index) * voxel_ml), "mean_hu": float(image[box][mask].mean()),
               "centroid": _plain(to_ras @ index.mean(0) + origin), "side": label.side,
               "box": (_plain(places.min(1)), _plain(places.max(1)))}
-    if label_map is not None:
+    if label.kind == "lesion":
         values["longest_diameter_mm"], values["short_axis_mm"] = diameters(mask, to_ras)
-        values["side"], values["place"] = _where(label, mask, box, label_map, values["centroid"][0], ijk_to_ras)
+        values["side"], values["place"] = _where(label, values["centroid"][0], host, middle)
     return Segment(id=name, label=label.name, **values)
 
 
@@ -175,25 +149,30 @@ def _grown(box, shape, by: int):
                  for side, size in zip(box, shape, strict=True))
 
 
-def _where(label: Label, mask, box, label_map, centre_r: float, ijk_to_ras) -> tuple[str | None, str | None]:
+def _where(label: Label, centre_r: float, host, middle) -> tuple[str | None, str | None]:
     """Side and place of a lesion, from the organ that surrounds it; without one, from the middle of the patient."""
     if label.name in LUNG_LESIONS:
-        host = _neighbour(mask, box, label_map, LOBES)
-        if host is not None:
-            place = None if label.name == "pleural_effusion" else label_named(host).title
-            return label_named(host).side, place
+        lobe = host(LOBES)
+        if lobe is not None:
+            place = None if label.name == "pleural_effusion" else label_named(lobe).title
+            return label_named(lobe).side, place
     if label.name == "kidney_lesion":
-        host = _neighbour(mask, box, label_map, ("kidney_left", "kidney_right"))
-        if host is not None:
-            return label_named(host).side, None
+        kidney = host(("kidney_left", "kidney_right"))
+        if kidney is not None:
+            return label_named(kidney).side, None
     if label.name in LUNG_LESIONS or label.name == "kidney_lesion":
-        return ("right" if centre_r > middle_of_patient(label_map, ijk_to_ras) else "left"), None
+        line = middle()
+        return (None if line is None else "right" if centre_r > line else "left"), None
     return None, None
 
 
-def _neighbour(mask, box, label_map, names) -> str | None:
-    """The label of `names` that has the most voxels within about 4 voxels around the lesion."""
-    outer = _grown(box, label_map.shape, 4)
+def host_of(mask: np.ndarray, box, label_map: np.ndarray, names: Sequence[str]) -> str | None:
+    """The label of `names` that has the most voxels within about 4 voxels around a lesion; None where none has any.
+
+    Args:
+        mask: bool, of the box's shape; box: its place in `label_map` (Z, Y, X).
+    """
+    outer = _grown(box, label_map.shape, MARGIN)
     inside = np.zeros([side.stop - side.start for side in outer], bool)
     inside[tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box, outer, strict=True))] = mask
     around = np.ones_like(inside)  # of a large effusion, its whole box

@@ -1,4 +1,7 @@
-"""Sentences of synthetic reports. {size}, {place}, {side}, {lung}, {amount}, {kind}, {organ} are filled in."""
+"""Sentences as reports word them, for synthetic reports and for an editor that offers one.
+
+{size}, {place}, {side}, {lung}, {amount}, {kind}, {organ} are filled in by `words`.
+"""
 
 from __future__ import annotations
 
@@ -102,3 +105,24 @@ IMPRESSIONS: dict[str, tuple[str, ...]] = {
     "Arterial wall calcification": ("Aortic calcification.", "Atherosclerosis of the aorta."),
     "Medical material": ("{Kind} in place.",),
 }
+
+
+def words(size_mm: float | None, side: str | None, place: str | None, kind: str | None = None) -> dict[str, str]:
+    """What the templates can ask for, of one finding.
+
+    Args:
+        size_mm: longest diameter of its largest lesion.
+        side: left, right, bilateral or None.
+        place: for example "left upper lobe"; None where only the side is known.
+        kind: of medical material, for example "pacemaker".
+    """
+    lung = "both lungs" if side == "bilateral" else f"the {side} lung" if side else "the lung"
+    kind = kind or "device"
+    a_kind, is_are = (kind, "are") if kind.endswith("s") else (f"a {kind}", "is")
+    size = round(size_mm) if size_mm else 0
+    amount = "small" if size < 130 else "moderate" if size < 190 else "large"
+    return {"size": f"{size} mm", "place": f"the {place}" if place else lung, "lung": lung,
+            "side": side or "", "Side": (side or "").capitalize(), "amount": amount,
+            "Amount": amount.capitalize(), "kind": kind, "Kind": kind.capitalize(),
+            "a_kind": a_kind, "A_kind": a_kind.capitalize(), "is_are": is_are,
+            "organ": f"the {side} kidney" if side in ("left", "right") else "both kidneys"}
