@@ -8,12 +8,8 @@ import sys
 
 from tqdm import tqdm
 
-from uvlm_core.inference.progress import STAGES, Progress
+from uvlm_core.inference.progress import SHARES, STAGES, Progress
 from uvlm_core.version import VERSION
-
-# rough share of the time that each stage takes with the demo model on a CPU; only the estimate hangs on it
-SHARES = {"read": 15, "check": 2, "grid": 5, "load model": 3, "encode": 20, "segment": 15, "classify": 5,
-          "write report": 20, "measure": 10, "save": 10}
 
 
 class StageBar:

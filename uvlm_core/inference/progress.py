@@ -11,6 +11,10 @@ from uvlm_core.errors import Cancelled
 
 STAGES = ("read", "check", "load model", "grid", "encode", "segment", "classify", "measure", "write report", "save")
 
+# rough share of the time that each stage takes with the demo model on a CPU; only the estimate hangs on it
+SHARES = {"read": 15, "check": 2, "grid": 5, "load model": 3, "encode": 20, "segment": 15, "classify": 5,
+          "write report": 20, "measure": 10, "save": 10}
+
 
 @dataclass(frozen=True)
 class Progress:
