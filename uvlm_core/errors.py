@@ -23,6 +23,14 @@ class StudyError(UVLMError):
     """A study folder cannot be written or read."""
 
 
+class EditError(UVLMError):
+    """An edit of a report is not possible, or a saved report cannot be read; nothing was changed."""
+
+
+class SignedError(EditError):
+    """The report is signed: its text stays as it is, and an addendum says what has to be said."""
+
+
 class RecipeError(UVLMError):
     """A training recipe or a model configuration has a wrong or unknown entry."""
 
