@@ -143,7 +143,9 @@ def literal_texts(node: ast.AST):
     if isinstance(node, ast.Call):
         if own_name(node.func) in ("_", "translate"):
             return
-        parts = [*([node.func.value] if isinstance(node.func, ast.Attribute) else []), *node.args]
+        parts = [node.func.value] if isinstance(node.func, ast.Attribute) else []
+        if own_name(node.func) in ("format", "join", "str"):  # others get keys and names
+            parts = [*parts, *node.args]
     elif isinstance(node, ast.IfExp):
         parts = [node.body, node.orelse]
     elif isinstance(node, (ast.List, ast.Tuple, ast.JoinedStr)):
