@@ -183,7 +183,8 @@ def visible_texts(path: Path):
                 yield from literal_texts(node.value)
         elif isinstance(node, ast.Call) and own_name(node.func) in CALLS \
                 and own_name(getattr(node.func, "value", None)) not in ("logging", "logger"):
-            for argument in [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg in
+            shown = node.args[:1] if own_name(node.func) == "addItem" else node.args  # the second one is data
+            for argument in [*shown, *(keyword.value for keyword in node.keywords if keyword.arg in
                                            {*ATTRIBUTES, "windowTitle", "caption"})]:
                 yield from literal_texts(argument)
 
@@ -207,7 +208,7 @@ def sentences(path: Path):
             yield node
 
 
-MODULE_FILES = [path for path in FILES if path.name != "Journeys.py"]  # the self tests speak to developers
+MODULE_FILES = [path for path in FILES if "Journey" not in path.name]  # the self tests speak to developers
 
 
 @pytest.mark.parametrize("path", MODULE_FILES, ids=lambda path: path.name)
