@@ -14,6 +14,7 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 from UVLMReportLib.Journeys import Journeys
 from UVLMReportLib.ReportLogic import ReportLogic
+from UVLMReportLib.ReportPanel import ReportPanel
 
 
 class UVLMReport(ScriptedLoadableModule):
@@ -73,7 +74,7 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def __init__(self, parent=None):
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
+        self.logic, self.panel = None, None
         self._parameterNode = None
         self._parameterNodeGuiTag = None
 
@@ -85,6 +86,8 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui = slicer.util.childWidgetVariables(uiWidget)
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = UVLMReportLogic()
+        self.panel = ReportPanel(self.ui, self.logic)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
@@ -93,15 +96,19 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called before a reload and when the application closes: no process and no observer stays behind."""
         self.removeObservers()
+        if self.panel is not None:
+            self.panel.cleanup()
         if self.logic is not None:
             self.logic.shutdown()
 
     def enter(self):
         """Called each time the user opens this module."""
         self.initializeParameterNode()
+        self.panel.enter()
 
     def exit(self):
         """Called each time the user opens a different module; a run goes on."""
+        self.panel.leave()
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self._parameterNodeGuiTag = None
@@ -114,6 +121,10 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for name in [name for name in sys.modules if name.partition(".")[0] == "UVLMReportLib"]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartSave(self, caller, event):
+        """What was typed a moment ago is saved too."""
+        self.panel.editor.flush()
 
     def onSceneStartClose(self, caller, event):
         """The parameter node is about to be reset."""
@@ -142,13 +153,15 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
         self._parameterNode = parameterNode
+        self.panel.setParameterNode(parameterNode)
         if self._parameterNode:
             self._parameterNodeGuiTag = self._parameterNode.connectGui(self.ui)
             self.addObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
             self.onParameterNodeModified()
 
     def onParameterNodeModified(self, caller=None, event=None):
-        """The user chose another volume or model."""
+        """Somebody chose another model, device or precision; volumes come through their selector."""
+        self.panel.inputs.setParameterNode(self._parameterNode)
 
 
 class UVLMReportTest(Journeys, ScriptedLoadableModuleTest):

@@ -1,0 +1,187 @@
+"""The section Masks: what is shown, how opaque, what is edited; new masks and what they show."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from UVLMReportLib.FindingQuestion import FindingQuestion, fillFindingMenu
+from UVLMReportLib.Listeners import Listeners
+from UVLMReportLib.SegmentationNodes import segmentIds
+
+CLOSED_SURFACE = "Closed surface"
+
+
+class MasksPanel:
+    """Slicer's own table of segments, with what a reader does to them.
+
+    `chosen`: Listeners ([segment ids]) when the user selects rows.
+    """
+
+    def __init__(self, ui, logic):
+        self.ui, self.logic = ui, logic
+        self.chosen = Listeners()
+        self.study, self.question = None, None
+        self._before, self._expected, self._filling = {}, None, False
+        table = ui.segmentsTable
+        table.setReadOnly(False)
+        table.setStatusColumnVisible(False)
+        table.setLayerColumnVisible(False)
+        table.setFilterBarVisible(True)
+        table.connect("selectionChanged(QItemSelection,QItemSelection)", self._onSelection)
+        self.addMenu = qt.QMenu(ui.addMaskButton)
+        fillFindingMenu(self.addMenu, self.addMask)
+        ui.addMaskButton.setMenu(self.addMenu)
+        ui.editMaskButton.connect("clicked()", lambda: self.edit(next(iter(self.selected()), None)))
+        ui.isolateButton.connect("toggled(bool)", self.isolate)
+        ui.showAllButton.connect("clicked()", self.showAll)
+        ui.removeMaskButton.connect("clicked()", self.removeSelected)
+        ui.opacitySlider.connect("valueChanged(double)", self._onOpacity)
+        ui.show3DCheckBox.connect("toggled(bool)", self.show3D)
+        logic.segmentAdded.connect(self._onSegmentAdded)
+        self.setStudy(None)
+
+    # ---- showing
+
+    def setStudy(self, study):
+        """Shows the masks of another study, or none."""
+        if study is not self.study and self.ui.isolateButton.checked:
+            self.ui.isolateButton.setChecked(False)
+        self.study = study
+        node = self.segmentationNode
+        self._filling = True
+        self.ui.segmentsTable.setSegmentationNode(node)
+        for widget in (self.ui.editMaskButton, self.ui.isolateButton, self.ui.showAllButton, self.ui.addMaskButton,
+                       self.ui.removeMaskButton, self.ui.opacitySlider, self.ui.show3DCheckBox):
+            widget.setEnabled(node is not None)
+        if node is not None and node.GetDisplayNode() is not None:
+            self.ui.opacitySlider.setValue(node.GetDisplayNode().GetOpacity())
+            self.ui.show3DCheckBox.setChecked(node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
+                                              and bool(node.GetDisplayNode().GetVisibility3D()))
+        self._filling = False
+
+    @property
+    def segmentationNode(self):
+        """The node with the study's masks, or None."""
+        return self.study.segmentationNode if self.study is not None and self.study.exists else None
+
+    def selected(self):
+        """Ids of the chosen segments."""
+        return list(self.ui.segmentsTable.selectedSegmentIDs())
+
+    def select(self, names):
+        """Chooses segments without telling `chosen`."""
+        self._filling = True
+        self.ui.segmentsTable.setSelectedSegmentIDs(list(names))
+        self._filling = False
+
+    # ---- the user
+
+    def edit(self, segmentId):
+        """Opens the Segment Editor on a mask and its scan."""
+        node = self.segmentationNode
+        if node is None:
+            return
+        if segmentId is None:
+            self.remind(_("Choose a mask first."))
+            return
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.util.getModuleWidget("SegmentEditor").editor
+        editor.setSegmentationNode(node)
+        if self.study.volumeNode is not None:
+            editor.setSourceVolumeNode(self.study.volumeNode)
+        editor.setCurrentSegmentID(segmentId)
+
+    def isolate(self, wanted=True):
+        """Shows only the chosen masks; without `wanted`, those that were shown before."""
+        node = self.segmentationNode
+        if node is None or node.GetDisplayNode() is None:
+            return
+        display, chosen = node.GetDisplayNode(), self.selected()
+        if wanted and not chosen:
+            self.ui.isolateButton.setChecked(False)
+            self.remind(_("Choose a mask first."))
+            return
+        names = segmentIds(node.GetSegmentation())
+        if wanted:
+            self._before = {name: display.GetSegmentVisibility(name) for name in names}
+        with slicer.util.NodeModify(display):
+            for name in names:
+                display.SetSegmentVisibility(name, name in chosen if wanted else self._before.get(name, True))
+
+    def showAll(self):
+        """Shows every mask."""
+        node = self.segmentationNode
+        if node is not None and node.GetDisplayNode() is not None:
+            self._before = {}
+            self.ui.isolateButton.setChecked(False)
+            node.GetDisplayNode().SetAllSegmentsVisibility(True)
+
+    def show3D(self, wanted=True):
+        """Makes the surfaces of the masks and shows them in the 3-D view, or hides them."""
+        node = self.segmentationNode
+        if self._filling or node is None or node.GetDisplayNode() is None:
+            return
+        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
+            if wanted and not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
+                node.CreateClosedSurfaceRepresentation()
+            node.GetDisplayNode().SetVisibility3D(wanted)
+
+    def addMask(self, finding):
+        """Makes an empty mask for a finding and opens the Segment Editor on it. Returns its id."""
+        from uvlm_core.labels import finding_named, label_named
+
+        node = self.segmentationNode
+        if node is None:
+            return None
+        segmentation, label = node.GetSegmentation(), label_named(finding_named(finding).label)
+        numbers = [name.rpartition("_")[2] for name in segmentIds(segmentation) if name.startswith(label.name + "_")]
+        number = max([int(text) for text in numbers if text.isdigit()], default=0) + 1
+        title = f"{label.title[:1].upper()}{label.title[1:]} {number}"
+        self._expected = finding
+        name = segmentation.AddEmptySegment(f"{label.name}_{number}", title, [channel / 255 for channel in label.color])
+        self._expected = None
+        self.edit(name)
+        return name
+
+    def removeSelected(self):
+        """Removes the chosen masks, after asking; their sentences are flagged."""
+        names = self.selected()
+        if not names:
+            self.remind(_("Choose a mask first."))
+        elif slicer.util.confirmOkCancelDisplay(
+                _("Remove {count} masks? The sentences that speak of them stay and are flagged.").format(
+                    count=len(names)) if len(names) > 1 else
+                _("Remove this mask? The sentences that speak of it stay and are flagged."), _("Remove")):
+            for name in names:
+                self.segmentationNode.GetSegmentation().RemoveSegment(name)
+
+    def remind(self, text):
+        """A short word in the status bar, for a click that could do nothing."""
+        slicer.util.showStatusMessage(text, 3000)
+
+    def cleanup(self):
+        """Closes what is open."""
+        if self.question is not None:
+            self.question.close()
+        self.chosen.clear()
+
+    def _onSelection(self, *ignored):
+        if not self._filling and self.study is not None and self.selected():
+            self.chosen(self.selected())
+
+    def _onOpacity(self, value):
+        node = self.segmentationNode
+        if not self._filling and node is not None and node.GetDisplayNode() is not None:
+            node.GetDisplayNode().SetOpacity(value)
+
+    def _onSegmentAdded(self, study, segmentId):
+        """Asks what a drawn mask shows; not where the menu has said it already."""
+        if self._expected is not None:
+            self.logic.assignSegment(study, segmentId, self._expected)
+            return
+        title = study.segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
+        self.question = FindingQuestion(title, lambda finding: self._assign(study, segmentId, finding))
+
+    def _assign(self, study, segmentId, finding):
+        if study.exists and study.segmentationNode.GetSegmentation().GetSegment(segmentId) is not None:
+            self.logic.assignSegment(study, segmentId, finding)

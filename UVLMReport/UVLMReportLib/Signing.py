@@ -1,0 +1,107 @@
+"""Draft, signed, addendum: the line above the report, and the dialog that lists what is still open."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from UVLMReportLib import Settings
+from UVLMReportLib.ChangesView import clock
+
+SIGNED, ADDENDUM = "#1b7f3b", "#8a5a00"
+
+
+class Signing:
+    """Shows the state of the report, and signs.
+
+    Args:
+        change: runs a function of the report and saves it.
+    """
+
+    def __init__(self, ui, change):
+        self.ui, self.change = ui, change
+        self.report, self.dialog = None, None
+        ui.signButton.connect("clicked()", self.ask)
+        ui.addendumButton.connect("clicked()", self.startAddendum)
+
+    def show(self, report):
+        """Shows the state of a report, or of none."""
+        self.report = report
+        state = report.state if report is not None else None
+        self.ui.reportState.setText("" if report is None else stateText(report))
+        self.ui.signButton.setVisible(state in ("draft", "addendum"))
+        self.ui.signButton.setText(_("Sign addendum…") if state == "addendum" else _("Sign…"))
+        self.ui.addendumButton.setVisible(state == "signed")
+
+    def ask(self):
+        """Opens the dialog; it signs when it is accepted."""
+        if self.report is None:
+            return
+        self.dialog = SignDialog(self.report.open_points(), self.sign)
+        self.dialog.window.open()
+
+    def sign(self, name):
+        """Signs in the name of somebody, who is remembered for the next time."""
+        Settings.setValue("signer", name)
+        self.change(lambda report: report.sign(name))
+
+    def startAddendum(self):
+        """Opens a new section below the signed text, which stays as it is."""
+        name = Settings.value("signer", "")
+        self.change(lambda report: report.start_addendum(name or _("unnamed")))
+
+
+class SignDialog:
+    """Asks for the name and lists what is still open; `sign` is called with the name."""
+
+    def __init__(self, points, sign):
+        self.sign = sign
+        self.window = qt.QDialog(slicer.util.mainWindow())
+        self.window.setWindowTitle(_("Sign the report"))
+        layout = qt.QVBoxLayout(self.window)
+        text = (_("Still open ({count}). You can sign all the same; the list is kept with the signature.").format(
+            count=len(points)) if points else _("Nothing is open: no contradiction and no outdated measurement."))
+        self.label = qt.QLabel(text)
+        self.label.setWordWrap(True)
+        layout.addWidget(self.label)
+        self.list = qt.QListWidget()
+        self.list.setWordWrap(True)
+        self.list.addItems([point.message for point in points])
+        self.list.setVisible(bool(points))
+        layout.addWidget(self.list)
+        row = qt.QHBoxLayout()
+        row.addWidget(qt.QLabel(_("Name:")))
+        self.name = qt.QLineEdit(Settings.value("signer", ""))
+        self.name.setToolTip(_("Who signs; it stands below the report."))
+        row.addWidget(self.name)
+        layout.addLayout(row)
+        notice = qt.QLabel(_("Research use only: this is no medical signature."))
+        notice.setStyleSheet("color: gray;")
+        layout.addWidget(notice)
+        self.buttons = qt.QDialogButtonBox(qt.QDialogButtonBox.Cancel)
+        self.button = self.buttons.addButton(_("Sign"), qt.QDialogButtonBox.AcceptRole)
+        layout.addWidget(self.buttons)
+        self.buttons.connect("accepted()", self._onAccepted)
+        self.buttons.connect("rejected()", self.window.reject)
+        self.name.connect("textChanged(QString)", self._onName)
+        self.window.resize(420, 320 if points else 160)
+        self._onName()
+
+    def _onName(self, *ignored):
+        self.button.setEnabled(bool(self.name.text.strip()))
+
+    def _onAccepted(self):
+        self.window.accept()
+        self.sign(self.name.text.strip())
+
+
+def stateText(report):
+    """The state as rich text for the panel."""
+    if report.state == "draft":
+        return f"<b>{_('Draft')}</b>"
+    signature = report.signature
+    text = _("Signed by {name}, {time}").format(name=signature.name, time=clock(signature.time))
+    if report.state == "signed":
+        return f"<b style='color:{SIGNED}'>{text}</b>"
+    unsigned = [addendum for addendum in report.addenda if addendum.signature is None]
+    more = _("addendum being written") if unsigned else _("{count} addenda").format(count=len(report.addenda))
+    return f"<b style='color:{ADDENDUM}'>{text}<br>{more}</b>"
