@@ -167,6 +167,20 @@ def info() -> None:
     _print_rows(machine_rows())
 
 
+@app.command()
+def worker(
+    parent: Annotated[int | None, typer.Option(help="Process whose end ends the worker; default: its starter.")] = None,
+    timings: Annotated[Path | None, typer.Option(help="File with the seconds of former runs; default: none.")] = None,
+) -> None:
+    """Serve another program over stdin and stdout.
+
+    See docs/worker-protocol.md; the Slicer modules start it.
+    """
+    from uvlm_core.worker.server import serve_process
+
+    serve_process(parent, None if timings is None else str(timings))
+
+
 @bundle_app.command("info")
 def bundle_info(folder: Bundle) -> None:
     """What a bundle is, its licence, use and figures."""

@@ -36,7 +36,7 @@ def study_content(volume: Volume, scan_hash: str, warnings: Sequence[str], view:
     """
     measurements = [row for segment in segments for row in measurement_rows(segment)]
     if ratio is not None and any(segment.id == "heart" for segment in segments):
-        measurements.append(_measurement("heart", "cardiothoracic_ratio", ratio))
+        measurements.append(measurement_row("heart", "cardiothoracic_ratio", ratio))
     return {
         "schema": SCHEMA,
         "scan": {"name": volume.name, "sha256": scan_hash, "modality": volume.meta.get("modality", "CT"),
@@ -75,10 +75,11 @@ def measurement_rows(segment: Segment) -> list[dict]:
     """The `measurements` of one mask."""
     values = {"longest_diameter": segment.longest_diameter_mm, "short_axis": segment.short_axis_mm,
               "volume": segment.volume_ml, "mean_hu": segment.mean_hu}
-    return [_measurement(segment.id, name, value) for name, value in values.items() if value is not None]
+    return [measurement_row(segment.id, name, value) for name, value in values.items() if value is not None]
 
 
-def _measurement(segment: str, name: str, value: float) -> dict:
+def measurement_row(segment: str, name: str, value: float) -> dict:
+    """One row of `measurements`, with the unit, digits and code of its quantity."""
     unit, ucum, code = QUANTITIES[name]
     digits = 3 if name in ("volume", "cardiothoracic_ratio") else 1
     return {"id": f"{segment}.{name}", "segment": segment, "name": name, "value": round(float(value), digits),
@@ -91,8 +92,7 @@ def report_content(report: Report, removed: list[dict], flags: list[dict]) -> di
     for section in report.sections:
         sentences = []
         for row in section.sentences:
-            mentions = [{"finding": mention.finding, "state": mention.state, "side": mention.side,
-                         "place": mention.place, "size_mm": mention.size_mm} for mention in label_sentence(row.text)]
+            mentions = [mention.to_row() for mention in label_sentence(row.text)]
             peak, sure = row.attribution_peak_ras, row.log_probability
             sentences.append({"id": row.id, "text": row.text, "findings": list(row.findings), "mentions": mentions,
                               "segments": list(row.segments),

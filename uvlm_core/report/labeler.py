@@ -28,6 +28,11 @@ class Mention:
     size_mm: float | None
     span: tuple[int, int]
 
+    def to_row(self) -> dict:
+        """One of the `mentions` of study.json."""
+        return {"finding": self.finding, "state": self.state, "side": self.side, "place": self.place,
+                "size_mm": self.size_mm}
+
 
 def label_sentence(text: str) -> list[Mention]:
     """Mentions of a sentence in reading order, at most one per finding and clause."""
