@@ -30,8 +30,8 @@ class Network(nn.Module):
 
 
 def task() -> StageTask:
-    def loss(model, step):
-        x = torch.randn(16, 6, generator=torch.Generator().manual_seed(step))
+    def loss(model, part):
+        x = torch.randn(16, 6, generator=torch.Generator().manual_seed(part.number))
         return (model(x)[:, 0] - x.prod(1)).square().mean(), {"inputs": 16}
 
     return StageTask(loss, lambda model: {"score": float(-model(torch.ones(1, 6)).abs())})
@@ -52,10 +52,10 @@ def test_killed_and_resumed_equals_never_killed(tmp_path, killed_after):
     def killing() -> StageTask:
         inner = task()
 
-        def loss(model, step):
-            if step >= killed_after * RECIPE.accumulate:
+        def loss(model, part):
+            if part.number >= killed_after * RECIPE.accumulate:
                 raise Kill  # as abrupt as a signal: nothing may be saved after this
-            return inner.loss(model, step)
+            return inner.loss(model, part)
 
         return StageTask(loss, inner.validate)
 
@@ -94,7 +94,7 @@ def test_patience_ends_a_stage_early(tmp_path):
 
 
 def test_a_diverging_loss_says_what_to_do(tmp_path):
-    broken = StageTask(lambda model, step: (model(torch.ones(1, 6)).sum() * float("nan"), {}))
+    broken = StageTask(lambda model, part: (model(torch.ones(1, 6)).sum() * float("nan"), {}))
     with pytest.raises(RecipeError, match="Lower 'rate'"):
         fit(Network(), broken, RECIPE, tmp_path, seed=3, quiet=True)
 

@@ -5,8 +5,10 @@ Shapes: B batch, C channels, Z Y X the model grid; stage s has the grid divided 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from uvlm_core.errors import VolumeError
 from uvlm_core.model.config import EncoderConfig, Triple
@@ -57,6 +59,7 @@ class ResidualEncoder(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
+        self.checkpointing = False
         bias, eps = config.conv_bias, config.norm_eps
         self.stem = ConvolutionNorm(config.in_channels, config.features[0], config.kernels[0], bias=bias, eps=eps)
         self.stages = nn.ModuleList()
@@ -81,10 +84,11 @@ class ResidualEncoder(nn.Module):
             VolumeError: the size is not a multiple of the total stride, or too small for the deepest stage.
         """
         self.check_size(image)
-        x = self.stem(image)
+        x = recomputed(self.stem, image, self.checkpointing)
         features = []
         for stage in self.stages:
-            x = stage(x)
+            for block in stage:
+                x = recomputed(block, x, self.checkpointing)
             features.append(x)
         return features
 
@@ -101,6 +105,13 @@ class ResidualEncoder(nn.Module):
         if cells[0] * cells[1] * cells[2] < 2:
             raise VolumeError(f"The image is {size} voxels (Z, Y, X), only one cell of the deepest stage; "
                               f"at least two of {total} are needed.")
+
+
+def recomputed(module: nn.Module, x: Tensor, checkpointing: bool) -> Tensor:
+    """module(x); with `checkpointing` its activations are not kept for the gradient but computed again."""
+    if checkpointing and torch.is_grad_enabled():
+        return checkpoint(module, x, use_reentrant=False)
+    return module(x)
 
 
 def initialize_convolutions(module: nn.Module) -> None:

@@ -107,7 +107,7 @@ class FastSegmenter(nn.Module):
 
     def __init__(self, source: Segmenter):
         super().__init__()
-        self.fusion = source.fusion
+        self.fusion, self.checkpointing = source.fusion, False
         self.upsample, self.classify = nn.ModuleList(), nn.ModuleList()
         for kept, modules in ((self.upsample, source.upsample), (self.classify, source.classify)):
             for module in modules:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from uvlm_core.model.config import EncoderConfig, SegmenterConfig
-from uvlm_core.model.encoder import ConvolutionNorm
+from uvlm_core.model.encoder import ConvolutionNorm, recomputed
 
 
 class Segmenter(nn.Module):
@@ -17,6 +17,7 @@ class Segmenter(nn.Module):
     def __init__(self, encoder: EncoderConfig, config: SegmenterConfig, n_labels: int):
         super().__init__()
         self.fusion = config.fusion
+        self.checkpointing = False
         self.upsample = nn.ModuleList()
         self.levels = nn.ModuleList()
         self.classify = nn.ModuleList()
@@ -47,7 +48,8 @@ class Segmenter(nn.Module):
         outputs = []
         for index, (upsample, level) in enumerate(zip(self.upsample, self.levels, strict=True)):
             up, skip = upsample(x), features[-2 - index]
-            x = level(torch.cat((up, skip), 1) if self.fusion == "concat" else up + skip)
+            joined = torch.cat((up, skip), 1) if self.fusion == "concat" else up + skip
+            x = recomputed(level, joined, self.checkpointing)
             if deep_supervision or index == len(self.levels) - 1:
                 outputs.append(self.classify[index](x))
         return outputs[::-1] if deep_supervision else outputs[0]

@@ -42,6 +42,13 @@ class UVLM(nn.Module):
             self.language = LanguageDecoder(config.language, config.injection.layers_per_stage, config.injection.gate)
         self.apply(initialize_convolutions)
 
+    def keep_activations(self, kept: bool) -> None:
+        """Whether training keeps what encoder and segmenter compute for the way back; if not, it is computed twice,
+        which takes a third more time and a fraction of the memory."""
+        for part in (self.encoder, self.segmenter):
+            if part is not None:
+                part.checkpointing = not kept
+
     def encode(self, image: Tensor) -> list[Tensor]:
         """(B, 1, Z, Y, X) network values -> features of every stage, finest first."""
         return self.encoder(image)

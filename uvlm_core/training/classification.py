@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training.loop import StageTask
 from uvlm_core.training.losses import classification_loss, positive_weights, segmentation_loss
 from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.processes import Part
 from uvlm_core.training.recipe import StageRecipe
-from uvlm_core.training.sampling import Prefetched, pick_case
+from uvlm_core.training.sampling import Prefetched, pick_case, row_generator
 from uvlm_core.training.segmentation import augmented_patch
 from uvlm_core.training.token_cache import CachedCase, cache_tokens, to_float
 from uvlm_core.volumes.grid import apply_hu_curve
@@ -48,51 +50,65 @@ def classification_task(model: UVLM, cases: list[GridCase], held_out: list[GridC
     return StageTask(loss, validate)
 
 
-def _cached_loss(cached: list[CachedCase], labels: Tensor, weights: Tensor, recipe: StageRecipe, seed: int):
-    def loss(model: UVLM, step: int):
-        rng = np.random.default_rng((seed, 2, step))
-        chosen = rng.choice(len(cached), recipe.batch)
+def _cached_loss(cached: Sequence[CachedCase], labels: Tensor, weights: Tensor, recipe: StageRecipe, seed: int):
+    def loss(model: UVLM, part: Part):
+        rng = np.random.default_rng((seed, 2, part.number))
+        whole = rng.choice(len(cached), recipe.batch)
+        rows = [cached[number] for number in whole[part.rows(recipe.batch)]]
         device = model.classifier.bias.device
-        tokens = collate_stage_tokens([to_float(cached[row].findings, device) for row in chosen])
+        tokens = collate_stage_tokens([to_float(row.findings, device) for row in rows])
         evidence = None
-        if cached[0].evidence is not None:
-            evidence = torch.cat([cached[row].evidence for row in chosen]).to(device)
+        if rows[0].evidence is not None:
+            evidence = torch.cat([row.evidence for row in rows]).to(device)
         logits = model.classify_cached(tokens, evidence)
-        value = classification_loss(logits, labels[chosen].to(device), weights.to(device), recipe.label_smoothing)
+        truth = labels[whole[part.rows(recipe.batch)]].to(device)
+        value = classification_loss(logits, truth, weights.to(device), recipe.label_smoothing,
+                                    _counted(labels[whole], part))
         return value, {}
 
     return loss
 
 
-def _joint_loss(model: UVLM, cases: list[GridCase], weights: Tensor, recipe: StageRecipe, seed: int):
-    curve = model.config.grid.hu_curve
+def _counted(labels: Tensor, part: Part) -> float:
+    """Known labels of the whole batch, over the processes that share it."""
+    return max(1.0, float((~torch.isnan(labels)).sum())) / part.shares
 
-    def make(step: int):
-        rng = np.random.default_rng((seed, 2, step))
-        case = pick_case(cases, rng)
-        image, target = augmented_patch(case, recipe, rng)
-        return apply_hu_curve(image, curve), target, case
+
+def _joint_loss(model: UVLM, cases: list[GridCase], weights: Tensor, recipe: StageRecipe, seed: int):
+    curve, names = model.config.grid.hu_curve, model.config.findings
+
+    def make(part: Part):
+        generators = [row_generator(seed, 2, part, row) for row in range(recipe.batch)]
+        chosen = [pick_case(cases, rng) for rng in generators]
+        made = []
+        for row in part.rows(recipe.batch):
+            image, target = augmented_patch(chosen[row], recipe, generators[row])
+            made.append((apply_hu_curve(image, curve), target, chosen[row]))
+        return made, label_matrix(chosen, names)
 
     batches = Prefetched(make)
 
-    def loss(network: UVLM, step: int):
-        image, target, case = batches(step)
+    def loss(network: UVLM, part: Part):
+        made, labels = batches(part)
         device = network.classifier.bias.device
-        features = network.encode(torch.from_numpy(image)[None, None].to(device))
-        masks = network.segment(features)
-        labels = label_matrix([case], network.config.findings).to(device)
-        finding = classification_loss(network.classify(features, masks), labels, weights.to(device),
-                                      recipe.label_smoothing)
-        known = torch.from_numpy(case.known)[None].to(device)
-        region = segmentation_loss(masks, torch.from_numpy(target)[None].to(device), known, recipe.rare_voxels)
-        parts = {"finding_loss": finding.item(), "segmentation_loss": region.item()}
-        return finding + recipe.segmentation_weight * region, parts
+        finding = region = torch.zeros((), device=device)
+        for image, target, case in made:  # one by one: whole cases differ in size
+            features = network.encode(torch.from_numpy(image)[None, None].to(device))
+            masks = network.segment(features)
+            truth = label_matrix([case], names).to(device)
+            finding = finding + classification_loss(network.classify(features, masks), truth, weights.to(device),
+                                                    recipe.label_smoothing, _counted(labels, part))
+            known = torch.from_numpy(case.known)[None].to(device)
+            target = torch.from_numpy(target)[None].to(device)
+            region = region + segmentation_loss(masks, target, known, recipe.rare_voxels) / len(made)
+        return (finding + recipe.segmentation_weight * region,
+                {"finding_loss": finding.item(), "segmentation_loss": region.item()})
 
     return loss
 
 
 @torch.no_grad()
-def predict_cached(model: UVLM, cached: list[CachedCase]) -> np.ndarray:
+def predict_cached(model: UVLM, cached: Sequence[CachedCase]) -> np.ndarray:
     """(cases, F) probabilities from cached tokens."""
     device = model.classifier.bias.device
     rows = []

@@ -1,4 +1,4 @@
-"""The one training loop that all three stages share.
+"""The one training loop that all three stages share, on one process or many (see `processes`).
 
 Every random decision of step `n` is drawn from (seed, n), so a run that was killed and resumed from its last
 checkpoint repeats the missing steps exactly and ends with the same weights as one that was never killed.
@@ -6,6 +6,7 @@ checkpoint repeats the missing steps exactly and ends with the same weights as o
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -21,6 +22,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from uvlm_core.errors import Cancelled, RecipeError
+from uvlm_core.training import processes
+from uvlm_core.training.processes import Part, SharedStep
 from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.schedule import AveragedWeights, parameter_groups, rate_factor
 
@@ -31,11 +34,12 @@ CHECKPOINT = "checkpoint.safetensors"
 class StageTask:
     """What a stage gives the loop.
 
-    `loss(model, step)` returns the loss of one batch and its parts for the log; `validate(model)` returns figures
-    with "score" (higher is better).
+    `loss(model, part)` returns the loss of one process's share of a part and what it is made of, for the log; the mean
+    over the processes that share a part is the loss of its whole batch. `validate(model)` returns figures with "score"
+    (higher is better); all processes call it.
     """
 
-    loss: Callable[[nn.Module, int], tuple[Tensor, dict[str, float]]]
+    loss: Callable[[nn.Module, Part], tuple[Tensor, dict[str, float]]]
     validate: Callable[[nn.Module], dict[str, float]] | None = None
 
 
@@ -56,7 +60,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
 
     Args:
         out: run folder of the stage; a checkpoint found there is resumed.
-        cancel: asked after every step; True saves a checkpoint and raises Cancelled.
+        cancel: asked after every step; True (of any process) saves a checkpoint and raises Cancelled.
 
     Returns:
         the figures of the last validation.
@@ -68,58 +72,76 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     )
     average = AveragedWeights(model, recipe.ema)
     state = _load_checkpoint(out, model, optimizer, average, recipe, seed)
-    log = _Log(out / "metrics.jsonl", keep_until=state["step"])
-    bar = tqdm(total=recipe.steps, initial=state["step"], desc=recipe.kind, unit="step", disable=quiet, smoothing=0.1)
+    step_module = processes.share_step(SharedStep(model, task.loss))
+    main = processes.is_main()
+    log = _Log(out / "metrics.jsonl", keep_until=state["step"]) if main else None
+    bar = tqdm(total=recipe.steps, initial=state["step"], desc=recipe.kind, unit="step", disable=quiet or not main,
+               smoothing=0.1)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(recipe.precision, device))
     figures: dict[str, float] = {}
     for step in range(state["step"], recipe.steps):
         if state["finished"]:
             break
         started = time.perf_counter()
-        row = _optimize(model, task, optimizer, recipe, seed, step, autocast)
+        row = optimize(step_module, optimizer, recipe, seed, step, autocast)
         average.update(model, step)
         state["step"] = step + 1
         if (step + 1) % recipe.validate_every == 0 or step + 1 == recipe.steps:
             figures = _validate(model, task, average)
             row |= {f"validation_{name}": value for name, value in figures.items()}
             _judge(state, figures, recipe)
-        log.write({"step": step + 1, **row, "seconds": round(time.perf_counter() - started, 3)})
+        if main:
+            log.write({"step": step + 1, **row, "seconds": round(time.perf_counter() - started, 3)})
         bar.set_postfix_str(f"loss {row['loss']:.3f}")
         bar.update()
-        if (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps or state["finished"]:
-            _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
-        elif cancel():
-            _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
-            raise Cancelled(f"Stopped after step {step + 1} of {recipe.steps}; the same command goes on from there.")
+        stop = processes.mean_over_processes([cancel()])[0] > 0
+        if stop or (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps or state["finished"]:
+            if main:
+                _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
+            if stop and step + 1 < recipe.steps:
+                raise Cancelled(f"Stopped after step {step + 1} of {recipe.steps}; "
+                                "the same command goes on from there.")
     bar.close()
+    processes.release()
     model.load_state_dict(average.values)
     return figures or state.get("best", {})
 
 
-def _optimize(model, task, optimizer, recipe, seed, step, autocast) -> dict[str, float]:
-    model.train()
+def optimize(step_module: nn.Module, optimizer, recipe: StageRecipe, seed: int, step: int,
+             autocast) -> dict[str, float]:
+    """One step of the optimizer; gives the row for the log.
+
+    Args:
+        step_module: of `processes.share_step`.
+
+    Raises:
+        RecipeError: the loss is not finite.
+    """
+    step_module.train()
     factor = rate_factor(recipe.schedule, step, recipe.steps, recipe.warm_up)
     for group in optimizer.param_groups:
         group["lr"] = group["rate"] * factor
     optimizer.zero_grad(set_to_none=True)
-    total, parts = 0.0, {}
-    for part in range(recipe.accumulate):
-        torch.manual_seed((seed * 1_000_003 + step * recipe.accumulate + part) % 2**63)  # dropout, if any
-        with autocast:
-            loss, row = task.loss(model, step * recipe.accumulate + part)
-        if not torch.isfinite(loss):
-            raise RecipeError(
-                f"The loss of step {step + 1} is {loss.item()}. Lower 'rate' of the {recipe.kind} stage, "
-                "or set its precision to fp32; the last checkpoint is kept."
-            )
-        (loss / recipe.accumulate).backward()
-        total += loss.item() / recipe.accumulate
-        for name, value in row.items():
-            parts[name] = parts.get(name, 0.0) + float(value) / recipe.accumulate
+    parts = processes.parts_of_step(step, recipe.batch, recipe.accumulate, processes.rank(), processes.count())
+    sums: dict[str, float] = {}
+    for part in parts:
+        torch.manual_seed((seed * 1_000_003 + part.number + 7919 * part.share) % 2**63)  # dropout, if any
+        with processes.gradients_stay(step_module, last=part is parts[-1]):
+            with autocast:
+                loss, row = step_module(part)
+            (loss / len(parts)).backward()
+        for name, value in {"loss": loss.item(), **row}.items():
+            sums[name] = sums.get(name, 0.0) + float(value) / len(parts)
+    means = dict(zip(sums, processes.mean_over_processes(list(sums.values())), strict=True))
+    if not math.isfinite(means["loss"]):
+        raise RecipeError(
+            f"The loss of step {step + 1} is {means['loss']}. Lower 'rate' of the {recipe.kind} stage, "
+            "or set its precision to fp32; the last checkpoint is kept."
+        )
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = nn.utils.clip_grad_norm_(trained, recipe.clip)
     optimizer.step()
-    return {"loss": total, **parts, "rate": recipe.rate * factor, "gradient_norm": norm.item()}
+    return {**means, "rate": recipe.rate * factor, "gradient_norm": norm.item()}
 
 
 @torch.no_grad()
@@ -129,7 +151,7 @@ def _validate(model: nn.Module, task: StageTask, average: AveragedWeights) -> di
     current = {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(average.values)
     model.eval()
-    figures = task.validate(model)
+    figures = processes.same_everywhere(task.validate(model))
     model.load_state_dict(current)
     return figures
 
@@ -171,9 +193,14 @@ def _rounded(value):
 
 
 def _fingerprint(recipe: StageRecipe, seed: int) -> str:
-    import dataclasses
-
     return json.dumps([dataclasses.asdict(recipe), seed], sort_keys=True)
+
+
+def _same_run(stored: str, recipe: StageRecipe, seed: int) -> bool:
+    """Whether a checkpoint is of this recipe; options that are newer than the checkpoint had their default."""
+    values, stored_seed = json.loads(stored)
+    defaults = {entry.name: entry.default for entry in dataclasses.fields(StageRecipe)}
+    return json.dumps([{**defaults, **values}, stored_seed], sort_keys=True) == _fingerprint(recipe, seed)
 
 
 def _save_checkpoint(out, model, optimizer, average, state, recipe, seed) -> None:
@@ -197,7 +224,7 @@ def _load_checkpoint(out, model, optimizer, average, recipe, seed) -> dict:
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if metadata["recipe"] != _fingerprint(recipe, seed):
+    if not _same_run(metadata["recipe"], recipe, seed):
         raise RecipeError(f"{out} holds a run of another recipe. Give another folder, or the recipe of that run.")
     model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
     for name, value in tensors.items():

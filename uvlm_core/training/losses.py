@@ -117,27 +117,34 @@ def positive_weights(labels: Tensor, limit: float = 5.0) -> Tensor:
     return weight.clamp(1 / limit, limit)
 
 
-def classification_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+def classification_loss(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float = 0.0,
+                        counted: float | None = None) -> Tensor:
     """BCE with logits, mean over the findings that are known.
 
     Args:
         logits, labels: (B, F); NaN in `labels` is left out.
         weights: (F,) from `positive_weights`.
         smoothing: moves 0 and 1 by this much towards 1/2.
+        counted: what the sum is divided by where the rows are a share of a batch; default the known ones among them.
     """
     known = ~torch.isnan(labels)
     target = torch.nan_to_num(labels) * (1 - smoothing) + smoothing / 2
     loss = functional.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=weights, reduction="none")
-    return (loss * known).sum() / known.sum().clamp_min(1)
+    return (loss * known).sum() / (known.sum().clamp_min(1) if counted is None else counted)
 
 
-def answer_loss(logits: Tensor, ids: Tensor, answer: Tensor, smoothing: float = 0.0) -> Tensor:
+def answer_loss(logits: Tensor, ids: Tensor, answer: Tensor, smoothing: float = 0.0,
+                counted: float | None = None) -> Tensor:
     """Cross-entropy of the next token, counted on the answer only; the prompt never enters.
 
     Args:
         logits: (B, T, V), logits[:, t] predicts ids[:, t + 1].
         ids: (B, T).
         answer: (B, T) bool, True for the tokens that the model shall write (its end token included).
+        counted: what the sum is divided by where the rows are a share of a batch; default their answer tokens.
     """
     wanted = answer[:, 1:]
-    return functional.cross_entropy(logits[:, :-1][wanted].float(), ids[:, 1:][wanted], label_smoothing=smoothing)
+    chosen, following = logits[:, :-1][wanted].float(), ids[:, 1:][wanted]
+    if counted is None:
+        return functional.cross_entropy(chosen, following, label_smoothing=smoothing)
+    return functional.cross_entropy(chosen, following, label_smoothing=smoothing, reduction="sum") / counted

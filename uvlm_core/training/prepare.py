@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ import numpy as np
 
 from uvlm_core.errors import CaseError
 from uvlm_core.labels import findings, labels
+from uvlm_core.training import processes
 from uvlm_core.training.real_scan import load_real
 from uvlm_core.volumes.grid import GridSample, GridSpec, labels_to_grid, to_grid
 from uvlm_core.volumes.volume import Volume
@@ -81,20 +83,20 @@ def report_of(planted: list[dict], imaged: list[str], rng: np.random.Generator) 
 
 def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | None,
             progress: Callable[[int, int], None] = lambda done, total: None) -> list[GridCase]:
-    """All cases of the sources, made where they are not there yet.
+    """All cases of the sources, made where they are not there yet; processes that train together share the work.
 
     Raises:
         CaseError: a source is unknown or its files are missing.
     """
     jobs = [job for source in sources for job in _jobs(source, data_root)]
-    cases = []
-    for number, (name, source, make) in enumerate(jobs):
-        folder = out / name
-        if not (folder / "case.json").exists():
-            _store(folder, make, spec)
-        cases.append(_load(folder, source, len([j for j in jobs if j[1] is source])))
+    for number in processes.mine(range(len(jobs))):
+        name, _, make = jobs[number]
+        if not (out / name / "case.json").exists():
+            _store(out / name, make, spec)
         progress(number + 1, len(jobs))
-    return cases
+    processes.wait()
+    siblings = Counter(source["name"] for _, source, _ in jobs)
+    return [_load(out / name, source, siblings[source["name"]]) for name, source, _ in jobs]
 
 
 def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callable]]:

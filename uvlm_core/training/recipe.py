@@ -18,13 +18,13 @@ class StageRecipe:
 
     `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes
     whole cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one
-    optimizer step; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight` keeps the
-    segmentation loss in stage 2; `rare_voxels` is how much more a voxel of a rare label counts in the cross-entropy
-    of the masks (0: all alike, which ends with masks that are not too large); `recombined` is the share of report
-    batches that practise text on recombined findings without an image (1: no image at all, a warm-up that needs no
-    trained encoder); `ema` is the decay of the
-    averaged weights that validation and the bundle use; `patience` ends the stage after so many validations without a
-    better score (0: never).
+    optimizer step, whose cases all processes share; `checkpointing` computes the activations of encoder and segmenter
+    twice instead of keeping them; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight`
+    keeps the segmentation loss in stage 2; `rare_voxels` is how much more a voxel of a rare label counts in the
+    cross-entropy of the masks (0: all alike, which ends with masks that are not too large); `recombined` is the share
+    of report batches that practise text on recombined findings without an image (1: no image at all, a warm-up that
+    needs no trained encoder); `ema` is the decay of the averaged weights that validation and the bundle use;
+    `patience` ends the stage after so many validations without a better score (0: never).
     """
 
     kind: str
@@ -53,6 +53,7 @@ class StageRecipe:
     validate_every: int = 250
     checkpoint_every: int = 50
     patience: int = 0
+    checkpointing: bool = False
 
     def __post_init__(self):
         if self.kind not in KINDS:

@@ -12,12 +12,15 @@ from uvlm_core.model.injection import VisionTokens, collate_stage_tokens
 from uvlm_core.model.tokenizer import ANSWER, END, PAD, PROMPT, Tokenizer
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.report.cues import write_cues
+from uvlm_core.training import processes
 from uvlm_core.training.cue_facts import cues_of_planted
 from uvlm_core.training.loop import StageTask
 from uvlm_core.training.losses import answer_loss
 from uvlm_core.training.prepare import GridCase, report_of
+from uvlm_core.training.processes import Part
 from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.recombination import FindingPool
+from uvlm_core.training.sampling import row_generator
 from uvlm_core.training.segmentation import augmented_patch
 from uvlm_core.training.token_cache import CachedCase, cache_tokens, to_float
 from uvlm_core.training.vocabulary import run_tokenizer
@@ -38,28 +41,34 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
     cached = cache_tokens(model, written, out / "tokens") if recipe.freeze_encoder and not text_only else None
     level, pool = model.config.language.cues, FindingPool(written)
 
-    def loss(network: UVLM, step: int):
-        rng = np.random.default_rng((seed, 3, step))
+    def loss(network: UVLM, part: Part):
+        rng = np.random.default_rng((seed, 3, part.number))  # the whole batch's texts are drawn by every process
+        mine = slice(part.rows(recipe.batch).start, part.rows(recipe.batch).stop)
         if rng.random() < recipe.recombined:
             pairs = [_recombined_pair(tokenizer, pool, level, rng) for _ in range(recipe.batch)]
-            return _text_loss(network, _no_vision(network, recipe.batch), pairs, recipe.label_smoothing), {}
-        chosen = rng.choice(len(written), recipe.batch)
-        rows = [written[number] for number in chosen]
-        pairs = [encode_pair(tokenizer, row, level, recipe, rng) for row in rows]
-        if cached is None:
-            vision = _vision_from_images(network, rows, recipe, rng)
+            vision = _no_vision(network, len(pairs[mine]))
         else:
-            vision = _vision_from_cache(network, [cached[number] for number in chosen])
-        return _text_loss(network, vision, pairs, recipe.label_smoothing), {}
+            chosen = rng.choice(len(written), recipe.batch)
+            pairs = [encode_pair(tokenizer, written[number], level, recipe, rng) for number in chosen]
+            if cached is None:
+                generators = [row_generator(seed, 3, part, 1 + row) for row in part.rows(recipe.batch)]
+                vision = _vision_from_images(network, [written[number] for number in chosen[mine]], recipe, generators)
+            else:
+                vision = _vision_from_cache(network, [cached[number] for number in chosen[mine]])
+        answers = sum(len(ids) - begin for ids, begin in pairs)
+        counted = None if part.shares == 1 else answers / part.shares
+        return _text_loss(network, vision, pairs[mine], recipe.label_smoothing, counted), {}
 
     def validate(network: UVLM) -> dict[str, float]:
-        rows = [None] * len(checked) if text_only else cache_tokens(network, checked, out / "tokens")
+        rows = None if text_only else cache_tokens(network, checked, out / "tokens")
         losses = []
-        for number, (case, row) in enumerate(zip(checked, rows, strict=True)):
-            vision = _no_vision(network, 1) if row is None else _vision_from_cache(network, [row])
-            pair = encode_pair(tokenizer, case, level, recipe, np.random.default_rng((number, 4)), dropout=False)
+        for number in processes.mine(range(len(checked))):
+            vision = _no_vision(network, 1) if rows is None else _vision_from_cache(network, [rows[number]])
+            rng = np.random.default_rng((number, 4))
+            pair = encode_pair(tokenizer, checked[number], level, recipe, rng, dropout=False)
             losses.append(_text_loss(network, vision, [pair], 0.0).item())
-        return {"score": -float(np.mean(losses)), "answer_loss": float(np.mean(losses))} if losses else {}
+        total, count = processes.sum_over_processes(np.array([np.sum(losses), len(losses)]))
+        return {"score": -float(total / count), "answer_loss": float(total / count)} if count else {}
 
     return StageTask(loss, validate)
 
@@ -84,7 +93,8 @@ def _pair(tokenizer: Tokenizer, prompt: str, report: str) -> tuple[list[int], in
     return [*head, *tokenizer.encode(report), END], len(head)
 
 
-def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], int]], smoothing: float) -> Tensor:
+def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], int]], smoothing: float,
+               counted: float | None = None) -> Tensor:
     device = vision.main.device
     length = max(len(ids) for ids, _ in pairs)
     text = torch.full((len(pairs), length), PAD, device=device)
@@ -94,7 +104,7 @@ def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], i
         text[row, : len(ids)] = torch.tensor(ids, device=device)
         real[row, : len(ids)] = True
         answer[row, begin : len(ids)] = True
-    return answer_loss(model.language(vision, text, real), text, answer, smoothing)
+    return answer_loss(model.language(vision, text, real), text, answer, smoothing, counted)
 
 
 def _no_vision(model: UVLM, batch: int) -> VisionTokens:
@@ -107,9 +117,10 @@ def _vision_from_cache(model: UVLM, rows: list[CachedCase]) -> VisionTokens:
     return model.vision_from_cached(collate_stage_tokens([to_float(row.vision, device) for row in rows]))
 
 
-def _vision_from_images(model: UVLM, cases: list[GridCase], recipe: StageRecipe, rng: np.random.Generator):
+def _vision_from_images(model: UVLM, cases: list[GridCase], recipe: StageRecipe,
+                        generators: list[np.random.Generator]):
     tokens = []
-    for case in cases:
+    for case, rng in zip(cases, generators, strict=True):
         image, _ = augmented_patch(case, recipe, rng)
         image = torch.from_numpy(apply_hu_curve(image, model.config.grid.hu_curve))[None, None]
         tokens.append(model.vision_tokens_to_cache(model.encode(image.to(next(model.parameters()).device))))

@@ -16,6 +16,7 @@ from uvlm_core.errors import RecipeError
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.tokenizer import VISION_END, VISION_START
 from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training import processes
 from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
@@ -41,34 +42,40 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     if stage is not None and not 1 <= stage <= len(recipe.stages):
         raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
     root = data or (Path(os.environ["UVLM_DATA"]) if os.environ.get("UVLM_DATA") else None)
+    place = processes.join(device)
     out.mkdir(parents=True, exist_ok=True)
-    _write_json(out / "recipe.json", recipe.to_dict())
-    _write_json(out / "environment.json", {"python": platform.python_version(), "torch": torch.__version__,
-                                           "machine": platform.machine(), "threads": torch.get_num_threads()})
+    if processes.is_main():
+        _write_json(out / "recipe.json", recipe.to_dict())
+        _write_json(out / "environment.json", {
+            "python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
+            "threads": torch.get_num_threads(), "processes": processes.count(), "device": str(place)})
     weights = Path(start) if start else None
     for number, part in enumerate(recipe.stages, 1):
         folder = out / f"stage{number}-{part.kind}"
         if stage in (None, number):
-            weights = _train_stage(recipe, part, number, folder, weights, root, device, cancel)
+            weights = _train_stage(recipe, part, number, folder, weights, root, place, cancel)
         elif (folder / WEIGHTS).exists() and number < stage and start is None:
             weights = folder / WEIGHTS
     return weights
 
 
 def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, weights: Path | None,
-                 root: Path | None, device: str, cancel) -> Path:
+                 root: Path | None, device: torch.device, cancel) -> Path:
     done = folder / WEIGHTS
-    if done.exists():
+    if processes.same_everywhere(done.exists()):
         return done
     model = build_model(recipe).to(device)
     if weights is not None:
         load_weights(model, weights)
+    model.keep_activations(not part.checkpointing)
     cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
     task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
     figures = fit(model, task, part, folder, recipe.seed + number, cancel)
-    _write_json(folder / "figures.json", figures)
-    save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, f"{done}.writing")
-    os.replace(f"{done}.writing", done)
+    if processes.is_main():
+        _write_json(folder / "figures.json", figures)
+        save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, f"{done}.writing")
+        os.replace(f"{done}.writing", done)
+    processes.wait()
     return done
 
 
@@ -80,7 +87,7 @@ def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, ro
                           f"the recipe's data are {', '.join(names)}.")
     sources = [source for source in recipe.data
                if part.sources is None or source.get("name") in part.sources]
-    with tqdm(desc="cases", unit="case") as bar:
+    with tqdm(desc="cases", unit="case", disable=not processes.is_main()) as bar:
         def progress(done, total):
             bar.total = total
             bar.update(done - bar.n)

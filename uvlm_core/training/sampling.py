@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from uvlm_core.labels import IGNORE, REST, labels
 from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.processes import Part
+
+
+def row_generator(seed: int, stage: int, part: Part, row: int) -> np.random.Generator:
+    """The randomness of one case of a batch: the same in every process. Row 0 has that of (seed, stage, number),
+    because numpy fills missing numbers with zeros."""
+    return np.random.default_rng((seed, stage, part.number, row))
 
 
 def pick_case(cases: list[GridCase], rng: np.random.Generator) -> GridCase:
@@ -51,14 +59,15 @@ def foreground_voxels(target: np.ndarray, most: int = 64) -> dict[int, np.ndarra
 
 
 class Prefetched:
-    """Makes the batch of step n + 1 in a thread while step n computes; the result depends on the step alone."""
+    """Makes the next batch in a thread while this one computes; the result depends on the part alone."""
 
-    def __init__(self, make: Callable[[int], object]):
+    def __init__(self, make: Callable[[Part], object]):
         self.make = make
         self.pool = ThreadPoolExecutor(1)
         self.pending: dict[int, Future] = {}
 
-    def __call__(self, step: int):
-        future = self.pending.pop(step, None) or self.pool.submit(self.make, step)
-        self.pending = {step + 1: self.pool.submit(self.make, step + 1)}
+    def __call__(self, part: Part):
+        future = self.pending.pop(part.number, None) or self.pool.submit(self.make, part)
+        after = replace(part, number=part.following, following=part.following + 1)
+        self.pending = {after.number: self.pool.submit(self.make, after)}
         return future.result()

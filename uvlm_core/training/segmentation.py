@@ -5,30 +5,33 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from uvlm_core.errors import RecipeError
 from uvlm_core.labels import IGNORE
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, random_intensity, random_patch
 from uvlm_core.training.loop import StageTask
 from uvlm_core.training.losses import deep_supervision_loss
 from uvlm_core.training.prepare import GridCase
+from uvlm_core.training.processes import Part, mine, sum_over_processes
 from uvlm_core.training.recipe import StageRecipe
-from uvlm_core.training.sampling import Prefetched, patch_start, pick_case
+from uvlm_core.training.sampling import Prefetched, patch_start, pick_case, row_generator
 from uvlm_core.volumes.grid import apply_hu_curve
 
 
 def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], recipe: StageRecipe,
                       seed: int) -> StageTask:
-    """Loss and validation of stage 1; the batch of a step is drawn from (seed, step)."""
+    """Loss and validation of stage 1; each case of a batch is drawn from (seed, step, row)."""
     curve = model.config.grid.hu_curve
     device = next(model.parameters()).device
 
-    def make(step: int):
-        return segmentation_batch(cases, recipe, curve, np.random.default_rng((seed, 1, step)))
+    def make(part: Part):
+        rows = [row_generator(seed, 1, part, row) for row in part.rows(recipe.batch)]
+        return segmentation_batch(cases, recipe, curve, rows)
 
     batches = Prefetched(make)
 
-    def loss(network: UVLM, step: int):
-        image, target, known = (tensor.to(device) for tensor in batches(step))
+    def loss(network: UVLM, part: Part):
+        image, target, known = (tensor.to(device) for tensor in batches(part))
         outputs = network.segment(network.encode(image), deep_supervision=True)[:3]
         value = deep_supervision_loss(outputs, target, known, recipe.rare_voxels)
         return value, {}
@@ -36,15 +39,18 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
     return StageTask(loss, lambda network: validate_segmentation(network, held_out))
 
 
-def segmentation_batch(cases: list[GridCase], recipe: StageRecipe, curve, rng: np.random.Generator):
-    """image (B, 1, Z, Y, X) float32, target (B, Z, Y, X) uint8, known (B, C) bool."""
+def segmentation_batch(cases: list[GridCase], recipe: StageRecipe, curve, generators: list[np.random.Generator]):
+    """image (B, 1, Z, Y, X) float32, target (B, Z, Y, X) uint8, known (B, C) bool; one case per generator."""
     images, targets, known = [], [], []
-    for _ in range(recipe.batch):
+    for rng in generators:
         case = pick_case(cases, rng)
         image, target = augmented_patch(case, recipe, rng)
         images.append(apply_hu_curve(image, curve))
         targets.append(target)
         known.append(case.known)
+    if len({image.shape for image in images}) > 1:
+        raise RecipeError("A batch of whole cases needs cases of one size. Give the stage a 'patch', or batch 1 and "
+                          "'accumulate' instead.")
     return (torch.from_numpy(np.stack(images)[:, None]), torch.from_numpy(np.stack(targets)),
             torch.from_numpy(np.stack(known)))
 
@@ -82,7 +88,7 @@ def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float
     from uvlm_core.labels import labels
 
     overlap, volume = np.zeros(256), np.zeros(256)
-    for case in cases:
+    for case in mine(cases):
         predicted = predict_labels(model, case)
         target = np.asarray(case.target)
         counted = target != IGNORE
@@ -92,6 +98,7 @@ def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float
             truth, found = (target == label.id) & counted, (predicted == label.id) & counted
             overlap[label.id] += 2 * (truth & found).sum()
             volume[label.id] += truth.sum() + found.sum()
+    overlap, volume = sum_over_processes(overlap), sum_over_processes(volume)
     dice = {label: overlap[label.id] / volume[label.id] for label in labels() if volume[label.id]}
     organs = float(np.mean([value for label, value in dice.items() if label.kind == "organ"] or [0.0]))
     lesions = float(np.mean([value for label, value in dice.items() if label.kind == "lesion"] or [0.0]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,12 @@ from uvlm_core.inference.device import Placement
 from uvlm_core.inference.heads import fast_form
 from uvlm_core.model.injection import StageTokens
 from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training import processes
 from uvlm_core.training.loop import use_bf16
 from uvlm_core.training.prepare import GridCase
 from uvlm_core.volumes.grid import apply_hu_curve
+
+KEPT_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -42,23 +45,43 @@ def weights_key(model: UVLM) -> str:
 
 
 def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
-                 progress: Callable[[int, int], None] = lambda done, total: None) -> list[CachedCase]:
-    """The cached case of every case, made where it is not there yet; one safetensors file each."""
+                 progress: Callable[[int, int], None] = lambda done, total: None) -> CachedCases:
+    """The cached case of every case, made where it is not there yet (processes share that); one safetensors file
+    each."""
     folder = out / weights_key(model)
     folder.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device.type
     precision = "bf16" if use_bf16("auto", torch.device(device)) else "fp32"
     fast, autocast = fast_form(model.eval(), Placement(device, precision, ""))
-    rows = []
-    for number, case in enumerate(cases):
-        path = folder / f"{case.name}.safetensors"
-        if not path.exists():
-            beside = path.with_suffix(".writing")
-            save_file(_encode(fast, autocast, case), beside)
-            os.replace(beside, path)
-        rows.append(_load(path))
+    paths = [folder / f"{case.name}.safetensors" for case in cases]
+    for number in processes.mine(range(len(cases))):
+        if not paths[number].exists():
+            beside = paths[number].with_suffix(".writing")
+            save_file(_encode(fast, autocast, cases[number]), beside)
+            os.replace(beside, paths[number])
         progress(number + 1, len(cases))
-    return rows
+    processes.wait()
+    return CachedCases(paths)
+
+
+class CachedCases(Sequence):
+    """Cached cases in order; read once and kept where all of them together are small, else read on each use."""
+
+    def __init__(self, paths: list[Path]):
+        self.paths = paths
+        self.kept: dict[int, CachedCase] = {}
+        self.keeps = sum(path.stat().st_size for path in paths) <= KEPT_BYTES
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> CachedCase:
+        if number in self.kept:
+            return self.kept[number]
+        case = _load(self.paths[number])
+        if self.keeps:
+            self.kept[number] = case
+        return case
 
 
 @torch.inference_mode()
