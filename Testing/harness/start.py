@@ -1,0 +1,103 @@
+"""Bring the harness up, in the order in which the parts need each other."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+# names that the wheel's __init__ leaves behind; besides it copies all of slicer.util into slicer, which Slicer does not
+ITS_OWN = {"extend_path", "import_module", "info", "item_name", "iter_modules", "me", "module", "slicer_core", "sys"}
+
+
+@cache
+def start() -> Any:
+    """Make `slicer`, `qt` and `ctk` importable with an application behind them; the module `slicer` is returned."""
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    from .qt_module import make_qt
+
+    qt = make_qt()
+    from . import pythonqt
+
+    pythonqt.patch([v for v in qt.__dict__.values() if isinstance(v, type) and v.__module__.startswith("PySide6")])
+    slicer = _import_slicer()
+    _register_modules(slicer)
+    from .application import make_application
+    from .qt_changes import change_qt
+    from .scene import make_scene
+    from .stand_ins import make_ctk, slicer_classes
+
+    change_qt(qt)
+    app = make_application()
+    slicer.app = app
+    mrml = make_scene(slicer, Path(app.temporaryPath))
+    slicer.mrmlScene = mrml.scene
+    sys.modules["ctk"] = make_ctk(qt)
+    vars(slicer).update(slicer_classes())
+    _fill_application(slicer, mrml)
+    sys.path.append(str(_scripted_modules()))
+    return slicer
+
+
+def _import_slicer() -> Any:
+    """slicer-core's package, found without this repository's folders on the path: it imports every file of a folder
+    `slicer` that it finds there, and Testing/slicer is one."""
+    path = sys.path[:]
+    sys.path[:] = [p for p in path if Path(p or ".").resolve() != HERE.parent]
+    try:
+        import slicer
+    finally:
+        sys.path[:] = path
+    import slicer.util
+
+    util = vars(slicer.util)
+    for name, value in list(vars(slicer).items()):
+        if not name.startswith("__") and (name in ITS_OWN or (name in util and util[name] is value)):
+            delattr(slicer, name)
+    slicer.__path__.append(str(_python_folder()))
+    return slicer
+
+
+def _python_folder() -> Path:
+    """Slicer's own Base/Python/slicer where SLICER_SRC names it, else the stand-ins."""
+    source = os.environ.get("SLICER_SRC")
+    if not source:
+        return HERE / "slicer_python"
+    for folder in (Path(source), Path(source) / "slicer"):
+        if (folder / "ScriptedLoadableModule.py").is_file():
+            return folder
+    raise FileNotFoundError(f"SLICER_SRC is {source}, which is no Base/Python folder of Slicer's sources")
+
+
+def _scripted_modules() -> Path:
+    """The folder of the scripted module SampleData: beside SLICER_SRC where that is a checkout, else the stand-in."""
+    source = Path(os.environ.get("SLICER_SRC") or HERE).resolve()
+    for parent in source.parents:
+        real = parent / "Modules" / "Scripted" / "SampleData"
+        if (real / "SampleData.py").is_file():
+            return real
+    return HERE / "scripted_modules"
+
+
+def _register_modules(slicer: Any) -> None:
+    for name in ("modules", "moduleNames"):
+        module = types.ModuleType(f"slicer.{name}")
+        sys.modules[f"slicer.{name}"] = module
+        setattr(slicer, name, module)
+
+
+def _fill_application(slicer: Any, mrml: Any) -> None:
+    from .main_window import qSlicerMainWindow
+    from .module_manager import LoadableModule
+
+    app = slicer.app
+    app._set_parts(mrml, None, None)
+    for name, logic in mrml.logics.items():
+        if name in ("RemoteIO", "DataIO"):
+            continue
+        app.moduleManager()._add(LoadableModule(name, logic))
+    app._main_window = qSlicerMainWindow()
