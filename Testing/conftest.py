@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"UVLM_DATA": "real scans", "UVLM_REFERENCE": "numbers of the released code"}
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does (uvlm_core.processors), before torch is loaded
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded, see uvlm_core.processors
 sys.path.insert(0, str(ROOT))  # tests run on the checkout, installed or not, and so do the processes that they start
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 for name in FOLDERS:
