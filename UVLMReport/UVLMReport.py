@@ -25,13 +25,15 @@ class UVLMReport(ScriptedLoadableModule):
         self.parent.title = _("UVLM Report")
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = []
-        self.parent.contributors = ["UVLM developers"]
+        self.parent.contributors = ["UVLM contributors"]
         self.parent.helpText = _("""
 <p>Reads a chest or abdomen CT with a U-VLM model: masks of organs and lesions, a probability for each finding, and a
 draft of the report whose sentences are linked to the masks. Correct masks and text; the measurements in the text
 follow.</p>
 <p><b>Research use only.</b> Not a medical device; not for diagnosis or treatment. Everything runs on this computer;
 nothing is sent anywhere.</p>
+<p>Sample scans are in the module Sample Data under UVLM. A tutorial and help with troubles are in the
+<a href="https://github.com/uvlm/SlicerUVLM#in-3d-slicer">documentation</a>.</p>
 """)
         self.parent.acknowledgementText = _("""
 <p>The method is U-VLM (arXiv 2603.00479). The names of the findings are those of CT-RATE and AbdomenAtlas 3.0.</p>
