@@ -27,7 +27,8 @@ class qSlicerApplication(QtWidgets.QApplication):
         self.temporaryPath = str(folder / "temp")
         self.slicerHome = str(folder / "home")
         self.extensionsInstallPath = str(folder / "extensions")
-        for path in (self.temporaryPath, self.slicerHome, self.extensionsInstallPath):
+        self.slicerUserSettingsFilePath = str(folder / "settings" / "Slicer.ini")
+        for path in (self.temporaryPath, self.slicerHome, self.extensionsInstallPath, str(folder / "settings")):
             Path(path).mkdir(parents=True, exist_ok=True)
         self.mainApplicationName = "Slicer"
         self.majorVersion, self.minorVersion = 5, 12
