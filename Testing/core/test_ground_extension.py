@@ -99,3 +99,15 @@ def test_what_the_extensions_index_asks_of_a_repository(root):
     assert list((root / "Resources" / "Screenshots").glob("*.png"))
     readme = (root / "README.md").read_text("utf-8")
     assert "## Cite" in readme and "Research use only" in readme
+
+
+@pytest.mark.parametrize("module", ["UVLMReport"])
+def test_the_module_says_the_same_of_itself(root, cmake, module):
+    text = (root / module / f"{module}.py").read_text("utf-8")
+    assert f'self.parent.contributors = ["{cmake["CONTRIBUTORS"]}"]' in text
+    assert f'"qSlicerAbstractCoreModule", "{cmake["CATEGORY"]}"' in text
+    assert "Research use only" in re.search(r'helpText = _\("""(.*?)"""\)', text, re.DOTALL)[1]
+    assert "arXiv 2603.00479" in re.search(r'acknowledgementText = _\("""(.*?)"""\)', text, re.DOTALL)[1]
+    link = re.search(rf'href="{re.escape(cmake["HOMEPAGE"])}#([\w-]+)"', text)
+    headings = re.findall(r"^#+ (.*)$", (root / "README.md").read_text("utf-8"), re.MULTILINE)
+    assert link[1] in [heading.lower().replace(" ", "-") for heading in headings]
