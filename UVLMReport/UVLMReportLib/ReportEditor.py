@@ -14,6 +14,7 @@ from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.ReportMarks import ReportMarks, marksAt
 from UVLMReportLib.ReportText import ReportText
 from UVLMReportLib.Signing import Signing
+from UVLMReportLib.SingleShot import singleShot
 
 SMALLEST, LARGEST = 7, 28  # points
 SAVE_MS, CURSOR_MS, MARKS_MS = 600, 120, 150  # pauses after the last keystroke or move of the cursor
@@ -41,9 +42,9 @@ class ReportEditor:
         self.insertMenu = InsertMenu(self.menu, self.change, self.place, self.goTo)
         self.contextMenu = qt.QMenu(ui.reportEdit)
         self.events = EditorEvents(ui.reportEdit, self)
-        self._saveTimer = _timer(SAVE_MS, self.flush)
-        self._cursorTimer = _timer(CURSOR_MS, self._onCursorRested)
-        self._marksTimer = _timer(MARKS_MS, self._showMarks)
+        self._saveTimer = singleShot(SAVE_MS, self.flush)
+        self._cursorTimer = singleShot(CURSOR_MS, self._onCursorRested)
+        self._marksTimer = singleShot(MARKS_MS, self._showMarks)
         self._quiet, self._saving = False, False
         ui.reportEdit.connect("cursorPositionChanged()", self._onCursorMoved)
         ui.undoButton.connect("clicked()", self.undo)
@@ -265,12 +266,3 @@ class ReportEditor:
         for timer in (self._saveTimer, self._cursorTimer, self._marksTimer):
             timer.stop()
         self.events.remove()
-
-
-def _timer(milliseconds, function):
-    """A single-shot timer; each start begins the pause anew."""
-    timer = qt.QTimer()
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.connect("timeout()", function)
-    return timer

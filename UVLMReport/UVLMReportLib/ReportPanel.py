@@ -1,6 +1,5 @@
 """Puts the parts of the panel together: what is chosen in one is shown in the others."""
 
-import qt
 import slicer
 
 from UVLMReportLib.AttributionOverlay import AttributionOverlay
@@ -10,6 +9,7 @@ from UVLMReportLib.FindingsTable import FindingsTable
 from UVLMReportLib.InputsPanel import InputsPanel
 from UVLMReportLib.MasksPanel import MasksPanel
 from UVLMReportLib.ReportEditor import ReportEditor
+from UVLMReportLib.SingleShot import singleShot
 from UVLMReportLib.SliceLinks import SliceLinks
 
 ASK_WORKER_MS = 300  # after the module was opened, so that it opens at once
@@ -32,6 +32,7 @@ class ReportPanel:
         self.attribution = AttributionOverlay(ui)
         self.export = ExportPanel(ui, logic, self.editor.flush)
         self.links = SliceLinks(logic)
+        self.askTimer = singleShot(ASK_WORKER_MS, self.inputs.askWorker)
         self._asked = False
         self._connect()
 
@@ -50,7 +51,7 @@ class ReportPanel:
         """The module was opened: the worker is asked once what this machine can do."""
         if not self._asked:
             self._asked = True
-            qt.QTimer.singleShot(ASK_WORKER_MS, self._askWorker)
+            self.askTimer.start()
         self.inputs.update()
         self.showVolume(self.inputs.volumeNode)
 
@@ -90,16 +91,13 @@ class ReportPanel:
 
     def cleanup(self):
         """Lets go of views, timers and windows."""
+        self.askTimer.stop()
         self.editor.cleanup()
         self.attribution.hide()
         self.links.stop()
         self.masks.cleanup()
 
     # ---- from one part to the others
-
-    def _askWorker(self):
-        if self.logic is not None:
-            self.inputs.askWorker()
 
     def _onStudyMade(self, study):
         """A run has ended: its report is shown, unless the user has gone on to another volume."""
