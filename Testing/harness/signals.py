@@ -45,10 +45,10 @@ class BoundSignal:
         self.sender, self.name, self.raw = sender, name, raw
 
     def connect(self, function: Any) -> bool:
-        return connect(self.sender, self._signature(), function)
+        return connect(self.sender, self._signature(function), function)
 
     def disconnect(self, function: Any) -> bool:
-        return disconnect(self.sender, self._signature(), function)
+        return disconnect(self.sender, self._signature(function), function)
 
     def emit(self, *arguments: Any) -> None:
         self.raw.emit(*arguments)
@@ -56,14 +56,19 @@ class BoundSignal:
     def __call__(self, *arguments: Any) -> None:
         self.emit(*arguments)
 
-    def _signature(self) -> str:
-        """The one signature of the signal; default arguments are no overload, another type is."""
+    def _signature(self, function: Any) -> str:
+        """The one signature of the signal; default arguments are no overload, another type is.
+
+        PythonQt takes one of the overloads, so a function that looks at the argument must say which it wants.
+        """
         known = listed(type(self.sender))
         signatures = known.signatures(self.name) if known else []
         if not signatures:
             return _first_signature(self.sender, self.name)
         longest = signatures[-1]
         if not all(_arguments(longest)[: len(_arguments(s))] == _arguments(s) for s in signatures):
+            if not _limit(function):
+                return next(s for s in reversed(signatures) if _exists(self.sender, s))
             raise TypeError(f"{type(self.sender).__name__}.{self.name} is ambiguous in Slicer: "
                             f"{', '.join(signatures)}; use connect('name(types)', function)")
         return longest
@@ -81,6 +86,11 @@ def listed(kind: type) -> listing.ClassListing | None:
 def _arguments(signature: str) -> list[str]:
     inside = signature.partition("(")[2].rstrip(")")
     return inside.split(",") if inside else []
+
+
+def _exists(sender: Any, signature: str) -> bool:
+    meta = QtCore.QObject.__dict__["metaObject"].raw(sender)
+    return meta.indexOfSignal(_normal(signature)) >= 0 or not type(sender).__module__.startswith("PySide6")
 
 
 def _first_signature(sender: Any, name: str) -> str:

@@ -91,11 +91,12 @@ def _register_modules(slicer: Any) -> None:
 
 
 def _fill_application(slicer: Any, mrml: Any) -> None:
+    from .io_manager import qSlicerCoreIOManager
     from .main_window import qSlicerMainWindow
     from .module_manager import LoadableModule
 
     app = slicer.app
-    app._set_parts(mrml, None, None)
+    app._set_parts(mrml, None, qSlicerCoreIOManager(mrml))
     for name, logic in mrml.logics.items():
         if name in ("RemoteIO", "DataIO"):
             continue
