@@ -22,10 +22,9 @@ class MasksPanel:
         self.chosen = Listeners()
         self.study, self.question = None, None
         self._before, self._expected, self._filling = {}, None, False
+        self._known = []  # the last selection, because the table selects anew whenever it fills itself
         table = ui.segmentsTable
-        table.setReadOnly(False)
         table.setStatusColumnVisible(False)
-        table.setLayerColumnVisible(False)
         table.setFilterBarVisible(True)
         table.connect("selectionChanged(QItemSelection,QItemSelection)", self._onSelection)
         self.addMenu = qt.QMenu(ui.addMaskButton)
@@ -70,8 +69,9 @@ class MasksPanel:
 
     def select(self, names):
         """Chooses segments without telling `chosen`."""
+        self._known = list(names)
         self._filling = True
-        self.ui.segmentsTable.setSelectedSegmentIDs(list(names))
+        self.ui.segmentsTable.setSelectedSegmentIDs(self._known)
         self._filling = False
 
     # ---- the user
@@ -166,8 +166,10 @@ class MasksPanel:
         self.chosen.clear()
 
     def _onSelection(self, *ignored):
-        if not self._filling and self.study is not None and self.selected():
-            self.chosen(self.selected())
+        chosen = self.selected()
+        if not self._filling and self.study is not None and chosen and set(chosen) != set(self._known):
+            self._known = chosen
+            self.chosen(chosen)
 
     def _onOpacity(self, value):
         node = self.segmentationNode
