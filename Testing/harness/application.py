@@ -152,6 +152,16 @@ def make_application() -> qSlicerApplication:
     for scope in (QtCore.QSettings.UserScope, QtCore.QSettings.SystemScope):
         QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, scope, str(folder / "settings"))
     application = qSlicerApplication(folder)
+    _add_python_slicer(Path(application.slicerHome))
     application.setOrganizationName("Slicer harness")
     application.setApplicationName("Slicer")
     return application
+
+
+def _add_python_slicer(home: Path) -> None:
+    """The program PythonSlicer, first on the PATH as in Slicer: this Python."""
+    program = home / "bin" / "PythonSlicer"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
+    program.chmod(0o755)
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
