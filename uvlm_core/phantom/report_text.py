@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from uvlm_core.labels import finding_named, regions
-from uvlm_core.report.templates import CLEAR, IMPRESSIONS, NORMAL, POSITIVE, SEVERAL, words
+from uvlm_core.report.templates import CLEAR, IMPRESSIONS, NORMAL, NOTHING, POSITIVE, SEVERAL, words
 
 
 class _Facts:
@@ -72,8 +72,7 @@ def _region(region: str, present: list[_Facts], imaged: set[str], rng: np.random
         spoken = absent[: int(rng.integers(1, 4))]
         normal.append(_negative([CLEAR[region][name] for name in spoken], rng))
     if region == "lungs" and "airways" in imaged and rng.random() < 0.6:
-        normal.append(str(rng.choice(["The trachea and main bronchi are patent.",
-                                      "Trachea and main bronchi are open."])))
+        normal.append(str(rng.choice(NORMAL["airways"][0][1])))
     rng.shuffle(normal)
     return sentences + normal[: max(1, int(rng.integers(1, 4)))]
 
@@ -85,6 +84,6 @@ def _negative(names: list[str], rng: np.random.Generator) -> str:
 
 def _impression(facts: dict[str, _Facts], rng: np.random.Generator) -> str:
     if not facts:
-        return str(rng.choice(["No acute abnormality.", "No significant abnormality.", "Normal examination."]))
+        return str(rng.choice(NOTHING))
     order = [name for name in IMPRESSIONS if name in facts]
     return " ".join(str(rng.choice(IMPRESSIONS[name])).format(**facts[name].words()) for name in order)

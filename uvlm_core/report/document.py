@@ -79,10 +79,13 @@ _HEADING = re.compile(r"(?:^|(?<=[\n.]))[ \t]*(" + "|".join(sorted(map(re.escape
                       + r")[ \t]*:[ \t]*", re.IGNORECASE)
 
 
-def split_sentences(text: str) -> list[tuple[int, int]]:
-    """(start, end) of every sentence; decimals, abbreviations, list numbers do not end one. Headings stay outside."""
+def split_sentences(text: str, headings: bool = True) -> list[tuple[int, int]]:
+    """(start, end) of every sentence; decimals, abbreviations, list numbers do not end one.
+
+    With `headings`, "Lungs:" and the like stay outside; without, they are words as all others.
+    """
     spans, begin = [], 0
-    heads = [match.span() for match in _HEADING.finditer(text)]
+    heads = [match.span() for match in _HEADING.finditer(text)] if headings else []
     stops = sorted([(match.start(), match.end()) for match in _END.finditer(text)] + heads + [(len(text), len(text))])
     for start, end in stops:
         if (start, end) in heads:

@@ -61,6 +61,7 @@ NORMAL: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
         (("Lung nodule", "Consolidation", "Lung opacity", "Atelectasis", "Emphysema"),
          ("The lungs are clear.", "Both lungs are normally aerated.", "Lung parenchyma is unremarkable.")),
     ),
+    "airways": (((), ("The trachea and main bronchi are patent.", "Trachea and main bronchi are open.")),),
     "pleura": ((("Pleural effusion",), ("No pleural effusion.", "There is no pleural effusion.",
                                         "No pleural effusion on either side.")),
                ((), ("No pneumothorax.", "There is no pneumothorax."))),
@@ -75,6 +76,8 @@ NORMAL: dict[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]] = {
                 ((), ("The spleen is unremarkable.", "The spleen is normal in size."))),
     "bones": (((), ("No destructive bone lesion.", "Bones are unremarkable.", "No acute bony abnormality.")),),
 }
+
+NOTHING: tuple[str, ...] = ("No acute abnormality.", "No significant abnormality.", "Normal examination.")
 
 # region -> finding -> its name in a list of negatives
 CLEAR: dict[str, dict[str, str]] = {

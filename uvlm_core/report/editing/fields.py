@@ -1,0 +1,156 @@
+"""Live fields: places in a sentence that give a measurement of a linked mask, and follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from uvlm_core.labels import findings
+from uvlm_core.report.checks import LARGEST_RATIO, LEAST_MM, SIZED
+from uvlm_core.report.editing.expressions import (
+    DENSITY,
+    DIAMETER,
+    RATIO,
+    SHORT_AXIS,
+    VOLUME,
+    Expression,
+    find_expressions,
+    rendered,
+)
+from uvlm_core.report.editing.rows import Tie, Written
+
+# a number in the text may differ from the mask by so much and still mean it; a ratio's 0.05 is nearly a tenth
+_LEAST = {DIAMETER: LEAST_MM, SHORT_AXIS: LEAST_MM, VOLUME: 1.0, DENSITY: 10.0, RATIO: 0.05}
+
+Values = Mapping[str, Mapping[str, float]]  # segment id -> quantity -> value in mm, ml or HU
+
+
+@dataclass(frozen=True)
+class Field:
+    """A live field as an editor shows it.
+
+    `sentence` and `index` name it; `start` to `end` are characters of the sentence, `old` the text there; `new` what it
+    would be now (None without its mask). `quantity` is the first of `quantities`, `values` what the mask measures now,
+    `unit` as written. `state` is "current", "stale" (the mask measures something else than when the text was written)
+    or "lost" (its mask is gone).
+    """
+
+    sentence: str
+    index: int
+    start: int
+    end: int
+    segment: str
+    quantity: str
+    quantities: tuple[str, ...]
+    values: tuple[float, ...]
+    unit: str
+    old: str
+    new: str | None
+    state: str
+
+
+def fields_of(row: Written, values: Values) -> tuple[Field, ...]:
+    """The fields of a sentence against what the masks measure now."""
+    if not row.ties:
+        return ()
+    expressions = {(entry.start, entry.end): entry for entry in find_expressions(row.text)}
+    return tuple(_field(row, index, tie, expressions.get((tie.start, tie.end)), values)
+                 for index, tie in enumerate(row.ties))
+
+
+def _field(row: Written, index: int, tie: Tie, expression: Expression | None, values: Values) -> Field:
+    now = values_now(tie, values)
+    old, unit = row.text[tie.start : tie.end], expression.unit if expression else ""
+    state, new = "lost", None
+    if now is not None and expression is not None:
+        new = rendered(row.text, expression, now)
+        state = "stale" if new not in (old, rendered(row.text, expression, tie.known)) else "current"
+    return Field(row.id, index, tie.start, tie.end, tie.segment, tie.quantities[0], tie.quantities, now or (), unit,
+                 old, new, state)
+
+
+def values_now(tie: Tie, values: Values) -> tuple[float, ...] | None:
+    """What the mask of a tie measures now; None where it is gone."""
+    own = values.get(tie.segment, {})
+    return tuple(own[name] for name in tie.quantities) if all(name in own for name in tie.quantities) else None
+
+
+def tie_generated(row: Written, values: Values, labels: Mapping[str, str]) -> tuple[Tie, ...]:
+    """Ties the measurements of a generated sentence to its linked masks: those that were filled in from a mask, and
+    those near what a mask measures. A number far from every mask is left to the checks.
+
+    Args:
+        labels: segment id -> label.
+    """
+    filled = {entry["start"]: entry["segment"] for entry in row.grounded}
+    taken: list[tuple[str, str]] = []
+    ties = []
+    for expression in find_expressions(row.text):
+        choices = _choices(expression, row.segments, values, labels, taken)
+        own = filled.get(expression.start)
+        name = own if own in values and _measured(own, expression, values) else next(
+            (name for name in choices if _near(expression, values[name])), None)
+        if name is not None:
+            taken.append((name, expression.quantities[0]))
+            ties.append(_tie(expression, name, values))
+    return tuple(ties)
+
+
+def tie_again(row: Written, carried: Sequence[tuple[Tie, bool]], values: Values,
+              labels: Mapping[str, str]) -> tuple[Tie, ...]:
+    """The ties of a sentence after an edit.
+
+    A tie stays where its measurement still stands, also with a number that the reader typed over it: that number is
+    the reader's word until the mask changes again. A new number is tied where it says just what a linked mask measures.
+
+    Args:
+        carried: ties moved along with the edit, and whether it touched them.
+    """
+    free = list(carried)
+    taken: list[tuple[str, str]] = []
+    ties = []
+    for expression in find_expressions(row.text):
+        old = next((entry for entry in free if entry[0].start < expression.end and expression.start < entry[0].end
+                    and entry[0].quantities == expression.quantities), None)
+        if old is not None:
+            free.remove(old)
+            tie, touched = old
+            known = values_now(tie, values) if touched else tie.known
+            ties.append(replace(tie, start=expression.start, end=expression.end, known=known or tie.known))
+            taken.append((tie.segment, tie.quantities[0]))
+            continue
+        for name in _choices(expression, row.segments, values, labels, taken):
+            now = tuple(values[name][quantity] for quantity in expression.quantities)
+            if rendered(row.text, expression, now) == row.text[expression.start : expression.end]:
+                ties.append(_tie(expression, name, values))
+                taken.append((name, expression.quantities[0]))
+                break
+    return tuple(ties)
+
+
+def _tie(expression: Expression, segment: str, values: Values) -> Tie:
+    known = tuple(values[segment][name] for name in expression.quantities)
+    return Tie(expression.start, expression.end, segment, expression.quantities, known)
+
+
+def _measured(segment: str, expression: Expression, values: Values) -> bool:
+    return all(name in values.get(segment, {}) for name in expression.quantities)
+
+
+def _choices(expression, segments, values: Values, labels, taken) -> list[str]:
+    """Linked masks with this measurement, nearest first, without those that another number of the sentence gives."""
+    own = [name for name in segments if _measured(name, expression, values)
+           and (name, expression.quantities[0]) not in taken
+           and (expression.quantities[0] not in (DIAMETER, SHORT_AXIS) or _sized(labels.get(name)))]
+    return sorted(own, key=lambda name: abs(values[name][expression.quantities[0]] - expression.values[0]))
+
+
+def _near(expression: Expression, own: Mapping[str, float]) -> bool:
+    return all(abs(own[name] - value) <= max(_LEAST[name], LARGEST_RATIO * abs(own[name]))
+               for name, value in zip(expression.quantities, expression.values, strict=True))
+
+
+def _sized(label: str | None) -> bool:
+    """Diameters of this label's findings are read off the mask (a thickness of fluid is not)."""
+    measures = [finding.measure for finding in findings() if finding.label == label]
+    return not measures or any(measure in SIZED for measure in measures)
