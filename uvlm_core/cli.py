@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import signal
+import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from uvlm_core.errors import Cancelled, UVLMError, VolumeError
+from uvlm_core.datasets.commands import app as dataset_app
+from uvlm_core.errors import UVLMError, VolumeError
 from uvlm_core.failures import CANCELLED, VERIFICATION, failure
 from uvlm_core.processors import limit_threads
+from uvlm_core.stopping import stoppable
 from uvlm_core.version import VERSION
 
 PLAIN = {"no_args_is_help": True, "rich_markup_mode": None}  # rich would double the time that --help takes
@@ -26,6 +25,7 @@ bundle_app = typer.Typer(**PLAIN, help="Look into model bundles.")
 reference_app = typer.Typer(**PLAIN, help="Compare with the released U-VLM code.")
 app.add_typer(bundle_app, name="bundle")
 app.add_typer(reference_app, name="reference")
+app.add_typer(dataset_app, name="dataset")
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for the result.")]
 Bundle = Annotated[Path, typer.Argument(help="Folder of a bundle.")]
@@ -62,7 +62,7 @@ def report(
     from uvlm_core.terminal import JsonProgress, StageBar
 
     progress = JsonProgress() if json_progress else StageBar()
-    with _cancellable("Cancelled. Nothing was left behind.") as stop, progress as show:
+    with stoppable("Cancelled. Nothing was left behind.") as stop, progress as show:
         run_report(scan, out, bundle, device, precision, progress=show, cancel=stop, series=series, notify=show.note)
     if json_progress:
         print(json.dumps({"event": "finished", "study": str(out)}), flush=True)
@@ -120,9 +120,10 @@ def train(
     """Train the stages of a recipe; the same command resumes them."""
     from uvlm_core.training.run import train_command
 
-    with _cancellable("Stopped. The same command goes on from the last checkpoint.") as stop:
+    with stoppable("Stopped. The same command goes on from the last checkpoint.") as stop:
         weights = train_command(recipe, out, stage, start, data, device, cancel=stop)
-    print(f"Weights: {weights}")
+    if os.environ.get("RANK", "0") == "0":  # one of the processes that train together
+        print(f"Weights: {weights}")
 
 
 @app.command("export")
@@ -232,29 +233,6 @@ def main() -> None:
             print(json.dumps({"event": "failed", "exit_code": code, "message": text}), flush=True)
         print(text, file=sys.stderr, flush=True)
         sys.exit(code)
-
-
-@contextmanager
-def _cancellable(text: str) -> Iterator[Callable[[], bool]]:
-    """Ctrl-C or a termination signal stops the work at its next safe point, a second one at once; ends with `text`.
-
-    Gives the function that says whether to stop.
-    """
-    stop = threading.Event()
-
-    def interrupt(*_) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        yield stop.is_set
-    except (Cancelled, KeyboardInterrupt) as error:
-        raise Cancelled(text) from error
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _sizes(shape: str) -> tuple[int, int, int]:

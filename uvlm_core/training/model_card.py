@@ -76,7 +76,8 @@ def _sources(recipe: Recipe) -> list[str]:
         if source.get("held_out"):
             continue
         kind = {"phantoms": "synthetic cases of `uvlm_core.phantom`", "real": "real scan",
-                "real_with_findings": "copies of a real scan with synthetic findings"}[source["kind"]]
+                "real_with_findings": "copies of a real scan with synthetic findings",
+                "table": "case table of real scans"}[source["kind"]]
         licence = f"; {source['licence']}" if "licence" in source else ""
         rows.append(f"- {source['name']}: {source.get('count', 1)} {kind}{licence}")
     return rows

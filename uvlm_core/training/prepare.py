@@ -4,7 +4,8 @@ A source has a `name`, a `weight` (its share of the batches), `held_out` and a `
 * "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`; `findings` false leaves the bare anatomy,
   `share` is the chance of each finding;
 * "real": a scan with a label map, files below the data root; see `training.real_scan`;
-* "real_with_findings": `count` copies of such a scan with synthetic findings put into the real anatomy (`share` too).
+* "real_with_findings": `count` copies of such a scan with synthetic findings put into the real anatomy (`share` too);
+* "table": the rows of a case table; see `training.table_source`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from uvlm_core.datasets.storage import stored_array
 from uvlm_core.errors import CaseError
 from uvlm_core.labels import findings, labels
 from uvlm_core.training import processes
@@ -35,7 +37,9 @@ class GridCase:
     """One case on the model grid, read from its folder only when used.
 
     image: (Z, Y, X) int16 HU; target: (Z, Y, X) uint8 labels; known: (C,) bool, the classes its source annotates;
-    present: finding name -> 0 / 1 / NaN; planted: the findings as plain dicts; imaged: regions in the field of view.
+    present: finding name -> 0 / 1 / NaN; planted: the findings as plain dicts; imaged: regions in the field of view;
+    text: the report of a real case, None where it is written from the planted findings; has_masks: `target` says
+    something.
     """
 
     folder: Path
@@ -48,6 +52,8 @@ class GridCase:
     imaged: list[str]
     has_report: bool
     ijk_to_ras: np.ndarray = field(repr=False)
+    text: str | None = None
+    has_masks: bool = True
 
     @property
     def name(self) -> str:
@@ -55,11 +61,11 @@ class GridCase:
 
     @property
     def image(self) -> np.ndarray:
-        return np.load(self.folder / "image.npy", mmap_mode="r")
+        return stored_array(self.folder, "image")
 
     @property
     def target(self) -> np.ndarray:
-        return np.load(self.folder / "target.npy", mmap_mode="r")
+        return stored_array(self.folder, "target")
 
     @cached_property
     def voxels(self) -> dict[int, np.ndarray]:
@@ -69,8 +75,8 @@ class GridCase:
         return foreground_voxels(np.asarray(self.target))
 
     def report(self, wording_seed: int) -> str:
-        """A report of the planted findings; another seed gives other words for the same facts."""
-        return report_of(self.planted, self.imaged, np.random.default_rng((7, wording_seed)))
+        """The case's own text, or one of the planted findings: another seed gives other words for the same facts."""
+        return self.text or report_of(self.planted, self.imaged, np.random.default_rng((7, wording_seed)))
 
 
 def report_of(planted: list[dict], imaged: list[str], rng: np.random.Generator) -> str:
@@ -88,7 +94,10 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     Raises:
         CaseError: a source is unknown or its files are missing.
     """
-    jobs = [job for source in sources for job in _jobs(source, data_root)]
+    jobs = [job for source in sources for job in _jobs(source, data_root, spec)]
+    names = Counter(Path(name).name for name, _, _ in jobs)  # tokens are cached under them
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise CaseError(f"Two data sources have a case {twice[0]}. Give each scan to one source only.")
     for number in processes.mine(range(len(jobs))):
         name, _, make = jobs[number]
         if not (out / name / "case.json").exists():
@@ -99,12 +108,16 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     return [_load(out / name, source, siblings[source["name"]]) for name, source, _ in jobs]
 
 
-def _jobs(source: dict, data_root: Path | None) -> list[tuple[str, dict, Callable]]:
+def _jobs(source: dict, data_root: Path | None, spec: GridSpec) -> list[tuple[str, dict, Callable]]:
     """(case name, source, function that returns the case) for every case of a source."""
     kind, name = source.get("kind"), source.get("name")
-    if kind not in ("phantoms", "real", "real_with_findings") or not name:
-        raise CaseError(f"A data source needs a name and one of the kinds phantoms, real and real_with_findings; "
+    if kind not in ("phantoms", "real", "real_with_findings", "table") or not name:
+        raise CaseError("A data source needs a name and one of the kinds phantoms, real, real_with_findings and table; "
                         f"found kind '{kind}', name '{name}'.")
+    if kind == "table":
+        from uvlm_core.training.table_source import table_jobs
+
+        return table_jobs(source, data_root, spec)
     if kind == "phantoms":
         from uvlm_core.phantom.generator import make_phantom
 
@@ -128,6 +141,8 @@ def _store(folder: Path, make: Callable, spec: GridSpec) -> None:
     made = make()
     if made[0] == "phantom":
         image, target, matrix, facts = _grid_phantom(made[1], spec)
+    elif made[0] == "table":
+        image, target, matrix, facts = made[1](spec)
     else:
         image, target, matrix, facts = _grid_real(*made[1:], spec)
     beside = folder.with_name(folder.name + ".writing")
@@ -181,8 +196,9 @@ def _grid_real(source: dict, root: Path, seed: int | None, spec: GridSpec):
 def _load(folder: Path, source: dict, siblings: int) -> GridCase:
     facts = json.loads((folder / "case.json").read_text("utf-8"))
     known = np.zeros(len(labels()) + 1, bool)
-    known[0] = len(facts["known"]) > 1  # where one organ alone is annotated, the rest is not background
+    known[0] = len(facts["known"]) == len(labels())  # where only some are annotated, the rest is not background
     for label in labels():
         known[label.id] = label.name in facts["known"]
     return GridCase(folder, source["name"], source.get("weight", 1.0) / siblings, source.get("held_out", False), known,
-                    facts["present"], facts["planted"], facts["imaged"], facts["report"], np.array(facts["ijk_to_ras"]))
+                    facts["present"], facts["planted"], facts["imaged"], facts["report"], np.array(facts["ijk_to_ras"]),
+                    facts.get("text"), facts.get("masks", True))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from uvlm_core.errors import RecipeError
 from uvlm_core.model.injection import VisionTokens, collate_stage_tokens
 from uvlm_core.model.tokenizer import ANSWER, END, PAD, PROMPT, Tokenizer
 from uvlm_core.model.uvlm import UVLM
@@ -39,7 +41,10 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
         model.encoder.requires_grad_(False)
     text_only = recipe.recombined >= 1
     cached = cache_tokens(model, written, out / "tokens") if recipe.freeze_encoder and not text_only else None
-    level, pool = model.config.language.cues, FindingPool(written)
+    level, pool = model.config.language.cues, FindingPool([case for case in written if case.text is None])
+    if recipe.recombined > 0 and not pool.imaged:
+        raise RecipeError("Recombined findings need cases whose report is written from their findings; the data are "
+                          "real reports only. Set 'recombined' to 0, or add phantoms.")
 
     def loss(network: UVLM, part: Part):
         rng = np.random.default_rng((seed, 3, part.number))  # the whole batch's texts are drawn by every process
@@ -121,7 +126,7 @@ def _vision_from_images(model: UVLM, cases: list[GridCase], recipe: StageRecipe,
                         generators: list[np.random.Generator]):
     tokens = []
     for case, rng in zip(cases, generators, strict=True):
-        image, _ = augmented_patch(case, recipe, rng)
+        image, _ = augmented_patch(case, replace(recipe, mirror=0.0), rng)  # the text names sides
         image = torch.from_numpy(apply_hu_curve(image, model.config.grid.hu_curve))[None, None]
         tokens.append(model.vision_tokens_to_cache(model.encode(image.to(next(model.parameters()).device))))
     return model.vision_from_cached(collate_stage_tokens(tokens))

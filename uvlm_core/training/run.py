@@ -114,12 +114,17 @@ def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: 
 
 def build_model(recipe: Recipe) -> UVLM:
     """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries."""
+    config = recipe_config(recipe)
+    torch.manual_seed(recipe.seed)
+    return UVLM(config)
+
+
+def recipe_config(recipe: Recipe) -> ModelConfig:
+    """The preset of a recipe with the recipe's own changes."""
     config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
     for part, changes in recipe.model.items():
         config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
-    config = ModelConfig.from_dict(config).with_vocabulary(recipe.tokenizer_size, VISION_START, VISION_END)
-    torch.manual_seed(recipe.seed)
-    return UVLM(config)
+    return ModelConfig.from_dict(config).with_vocabulary(recipe.tokenizer_size, VISION_START, VISION_END)
 
 
 def load_weights(model: UVLM, path: Path) -> None:

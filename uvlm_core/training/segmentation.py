@@ -23,6 +23,9 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
     """Loss and validation of stage 1; each case of a batch is drawn from (seed, step, row)."""
     curve = model.config.grid.hu_curve
     device = next(model.parameters()).device
+    cases = [case for case in cases if case.has_masks]
+    if not cases:
+        raise RecipeError("None of the training cases has masks; the segmentation stage needs some.")
 
     def make(part: Part):
         rows = [row_generator(seed, 1, part, row) for row in part.rows(recipe.batch)]

@@ -39,6 +39,17 @@ def read_nifti(path: Path) -> Volume:
                   {"source": str(path), "format": "NIfTI", "notes": notes})
 
 
+def read_geometry(path: Path) -> tuple[tuple[int, int, int], np.ndarray]:
+    """Shape (Z, Y, X) and ijk_to_ras of a NIfTI file, without its voxels.
+
+    Raises:
+        VolumeError: not a NIfTI image, or one that `read_nifti` refuses for its header.
+    """
+    header, _ = _header(path)
+    shape = _shape(header, path.name)
+    return shape[::-1], _geometry(header, shape, path.name)[0]
+
+
 def _named(error: VolumeError, name: str) -> str:
     text = str(error)
     return text if name in text else f"{name}: {text}"

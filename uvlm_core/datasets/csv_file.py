@@ -1,0 +1,86 @@
+"""CSV files of other people's data sets: comma or semicolon, with or without a mark at the start, long texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from uvlm_core.errors import CaseError
+
+LONGEST_CELL = 10_000_000  # a report has a few thousand characters; Python's own limit of 131072 is met now and then
+
+
+def read_rows(path: str | Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
+    """The rows of a CSV file; the separator is told from the header.
+
+    Args:
+        needed: columns that must be there, found whatever their case and spaces ("volumename" for "VolumeName"); the
+            rows have them under the name given here.
+
+    Raises:
+        CaseError: missing or unreadable file, a missing column (with those that are there), or rows of other lengths.
+    """
+    path = Path(path)
+    try:
+        text = _decoded(path.read_bytes())
+    except OSError as error:
+        raise CaseError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
+    if "\0" in text[:4096]:
+        raise CaseError(f"{path.name} is no text table. Expected is a CSV file with a header row.")
+    if not text.strip():
+        raise CaseError(f"{path.name} is empty. Copy or download it again.")
+    csv.field_size_limit(LONGEST_CELL)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_separator(text.partition("\n")[0]))
+    try:
+        header = [name.strip() for name in reader.fieldnames or []]
+        reader.fieldnames = _renamed(header, needed, path)
+        rows = list(reader)
+    except csv.Error as error:
+        raise CaseError(f"{path.name} is not a sound CSV file: {error} (line {reader.line_num}).") from error
+    for number, row in enumerate(rows, 2):
+        if None in row:
+            raise CaseError(f"{path.name}: row {number} has more cells than the header has columns; "
+                            "a separator or quotation mark is missing or too much.")
+    return [{name: value or "" for name, value in row.items()} for row in rows]
+
+
+def find_column(row: dict[str, str], *names: str) -> str | None:
+    """The column of a row that has one of the names, whatever their case, spaces and underscores; else None."""
+    own = {_plain(name): name for name in row}
+    return next((own[_plain(name)] for name in names if _plain(name) in own), None)
+
+
+def cell(row: dict[str, str], *names: str) -> str:
+    """The stripped cell of the first of these columns that is there, "" where none is or it is a word for nothing."""
+    column = find_column(row, *names)
+    value = (row[column] if column else "").strip()
+    return "" if value.lower() in ("nan", "none", "null", "n/a", "na") else value
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
+
+
+def _separator(header: str) -> str:
+    return max(",;\t", key=header.count)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def _renamed(header: list[str], needed: Sequence[str], path: Path) -> list[str]:
+    own = {_plain(name): number for number, name in enumerate(header)}
+    missing = [name for name in needed if _plain(name) not in own]
+    if missing:
+        raise CaseError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}. "
+                        "Check that it is the right file, or rename its columns.")
+    out = list(header)
+    for name in needed:
+        out[own[_plain(name)]] = name
+    return out

@@ -1,0 +1,89 @@
+"""What all importers need: names of files, and what the user chose."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from uvlm_core.datasets.mapping import Mapping
+from uvlm_core.errors import CaseError
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """`report`: which of several texts (AbdomenAtlas); `ids`: which of several splits (AbdomenAtlas: IID or OOD);
+    `drafts`: unsigned texts of kept cases too; `mapping`: names of finding columns."""
+
+    report: str = "structured"
+    ids: str = "IID"
+    drafts: bool = False
+    mapping: Mapping = field(default_factory=Mapping)
+
+
+def stem(name: str) -> str:
+    """File name without a suffix of a scan: "a/b.c.nii.gz" -> "b.c"."""
+    name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
+
+
+def is_scan_file(path: Path) -> bool:
+    """Whether a path is named like a scan or mask that can be read; hidden files of other systems are not."""
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def below(folder: Path, pattern: str = "**/*") -> list[Path]:
+    """Scan and mask files below a folder, sorted by path."""
+    return sorted(path for path in folder.glob(pattern) if is_scan_file(path))
+
+
+def relative(path: Path, folder: Path) -> str:
+    """Path of a file as it stands in the table."""
+    return path.relative_to(folder).as_posix()
+
+
+def as_case_id(text: str) -> str:
+    """The text with everything that a case_id may not have replaced by "_"."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_") or "case"
+
+
+def read_json(path: Path, kind: type = dict):
+    """The content of a JSON file. Raises CaseError: no such file, no JSON, another kind of content."""
+    try:
+        value = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise CaseError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
+    except ValueError as error:
+        raise CaseError(f"{path.name} is not sound JSON ({error}). Copy or download it again.") from error
+    if not isinstance(value, kind):
+        raise CaseError(f"{path.name} holds {type(value).__name__}; expected {kind.__name__}.")
+    return value
+
+
+def read_report(findings: str, impression: str = "") -> str:
+    """One text of its two parts; parts that are empty or "Not given." are left out."""
+    parts = [("Findings", findings), ("Impression", impression)]
+    given = [(title, " ".join(text.split())) for title, text in parts if not is_not_given(text)]
+    return " ".join(f"{title}: {text}" for title, text in given)
+
+
+def is_not_given(text: str) -> bool:
+    """Whether a cell says that there is no text."""
+    return text.strip().strip(".").strip().lower() in ("", "not given", "nan", "none", "n/a")
+
+
+def in_years(text: str) -> float | None:
+    """Age of a cell: "054Y" (DICOM), "54" or "54.0"; None where it says nothing that can be used."""
+    match = re.fullmatch(r"0*(\d{1,3}(?:\.\d+)?)\s*([YMWD]?)", text.strip(), re.IGNORECASE)
+    if not match:
+        return None
+    years = float(match[1]) / {"": 1, "Y": 1, "M": 12, "W": 52, "D": 365}[match[2].upper()]
+    return round(years, 2) if years <= 120 else None
+
+
+def sex_of(text: str) -> str:
+    """F, M or "" of a cell."""
+    return {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M"}.get(text.strip().lower(), "")
