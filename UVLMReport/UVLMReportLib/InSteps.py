@@ -1,5 +1,6 @@
 """Long work on the main thread in short steps, so that the window stays alive."""
 
+import logging
 import time
 
 import qt
@@ -14,7 +15,7 @@ class InSteps:
     `done(result)` gets what the generator returns, `failed(error)` what it raises; after `stop()` neither is called.
     """
 
-    def __init__(self, steps, done=None, failed=None):
+    def __init__(self, steps, done, failed):
         self._steps, self._done, self._failed = steps, done, failed
         self._timer = qt.QTimer()
         self._timer.setInterval(0)
@@ -39,13 +40,19 @@ class InSteps:
                 next(self._steps)
         except StopIteration as finished:
             self._finish()
-            if self._done is not None:
-                self._done(finished.value)
+            self._call(self._done, finished.value)
         except Exception as error:
             self._finish()
-            if self._failed is None:
-                raise
-            self._failed(error)
+            self._call(self._failed, error)
+
+    def _call(self, function, value):
+        """A `done` that fails is a failure of the work too: its owner must not wait for ever."""
+        try:
+            function(value)
+        except Exception as error:
+            logging.exception("UVLM: ending a longer work failed")
+            if function is self._done:
+                self._failed(error)
 
     def _finish(self):
         self._timer.stop()

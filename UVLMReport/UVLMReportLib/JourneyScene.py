@@ -1,0 +1,74 @@
+"""Ground for the journeys: phantoms as volumes, waiting for what comes later, painting in masks."""
+
+import time
+
+import numpy
+import slicer
+
+from UVLMReportLib.Bootstrap import makeCoreImportable
+from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray, vtkMatrix
+
+SEED, SHAPE = 21, (72, 96, 96)
+
+
+def waitFor(condition, seconds, what):
+    """Lets the application live until `condition()` is true.
+
+    Raises:
+        AssertionError: it was not within `seconds`; `what` says what was waited for.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"{what} did not come within {seconds} s"
+        slicer.app.processEvents()
+        time.sleep(0.005)
+
+
+def phantomVolume(seed=SEED, name="Phantom", shape=SHAPE, rotation=None):
+    """A synthetic CT with findings as a volume node.
+
+    Args:
+        rotation: 3x3 that turns the volume's own directions about its origin, for oblique volumes.
+    """
+    makeCoreImportable()
+    from uvlm_core.phantom.generator import make_phantom
+
+    case = make_phantom(seed, shape, region="both", share=0.5)
+    matrix = case.volume.ijk_to_ras.copy()
+    if rotation is not None:
+        matrix[:3, :3] = rotation @ matrix[:3, :3]
+    return slicer.util.addVolumeFromArray(numpy.ascontiguousarray(case.volume.array), vtkMatrix(matrix), name)
+
+
+def turned(degrees):
+    """3x3 of a turn about the axis from foot to head."""
+    angle = numpy.deg2rad(degrees)
+    return numpy.array([[numpy.cos(angle), -numpy.sin(angle), 0], [numpy.sin(angle), numpy.cos(angle), 0], [0, 0, 1]])
+
+
+def eraseHalf(segmentationNode, segmentId):
+    """Takes the half of a mask away that lies at higher i, as an eraser would; returns the number of voxels taken."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    image = segment.GetRepresentation(LABELMAP)
+    array = imageArray(image)
+    places = numpy.argwhere(array == segment.GetLabelValue())
+    middle = numpy.median(places[:, 2])
+    upper = places[places[:, 2] > middle]
+    array[tuple(upper.T)] = 0
+    image.GetPointData().GetScalars().Modified()
+    image.Modified()
+    return len(upper)
+
+
+def drawBall(segmentationNode, volumeNode, name, centre, radius):
+    """A new segment in a layer of its own, as the Segment Editor makes it; returns its id.
+
+    Args:
+        centre: (k, j, i) voxel. radius: voxels.
+    """
+    segmentId = segmentationNode.GetSegmentation().AddEmptySegment("", name)
+    shape = volumeNode.GetImageData().GetDimensions()[::-1]
+    k, j, i = numpy.ogrid[:shape[0], :shape[1], :shape[2]]
+    ball = (k - centre[0]) ** 2 + (j - centre[1]) ** 2 + (i - centre[2]) ** 2 <= radius ** 2
+    slicer.util.updateSegmentBinaryLabelmapFromArray(ball.astype(numpy.uint8), segmentationNode, segmentId, volumeNode)
+    return segmentId
