@@ -10,6 +10,7 @@ import numpy as np
 from uvlm_core.labels import labels
 from uvlm_core.report.page_images import KNOTS, PageImages, pack, reduce_images
 from uvlm_core.report.plain_text import measurements_by_segment
+from uvlm_core.report.provenance import provenance_rows
 
 ASSETS = Path(__file__).resolve().parent / "page_assets"
 SCRIPTS = ("page_data.js", "page_views.js", "page_links.js")
@@ -147,7 +148,8 @@ def _content(study: dict) -> dict:
             "findings": _finding_rows(study), "windows": WINDOWS, "views": VIEWS,
             "not_assessed": [row["name"] for row in study["findings"] if row["state"] == "not assessed"],
             "lesions": [row for row in rows if row["kind"] == "lesion"],
-            "organs": [row for row in rows if row["kind"] == "organ"], "provenance": _provenance(study)}
+            "organs": [row for row in rows if row["kind"] == "organ"],
+            "provenance": provenance_rows(study["scan"], study["provenance"])}
 
 
 def _pieces(sentence: dict) -> list[dict]:
@@ -187,19 +189,3 @@ def _values(segment: dict, measurements: dict[str, dict]) -> dict:
     return {"diameter": "" if diameter is None else f"{diameter:.0f} mm",
             "volume": f"{volume:.0f} ml" if volume >= 10 else f"{volume:.1f} ml" if volume >= 1 else f"{volume:.2f} ml",
             "hu": "" if mean is None else f"{mean:.0f} HU".replace("-", "−"), "cut": segment["cut_by_border"]}
-
-
-def _provenance(study: dict) -> list[dict]:
-    """Name and value of everything that produced the study, nested entries joined with a dot."""
-    rows = [{"name": "scan", "value": study["scan"]["name"]}, {"name": "scan sha256", "value": study["scan"]["sha256"]},
-            {"name": "voxels (z, y, x)", "value": " × ".join(map(str, study["scan"]["shape"]))},
-            {"name": "spacing (z, y, x)", "value": " × ".join(f"{s:.3g}" for s in study["scan"]["spacing_mm"]) + " mm"}]
-    for name, value in study["provenance"].items():
-        if name == "thresholds":  # stand in the finding list
-            continue
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {entry}" for key, entry in value.items())
-        rows.append({"name": name.replace("_", " "), "value": value})
-    return rows
-
-

@@ -11,31 +11,38 @@ WIDTH = 100
 def plain_text(study: dict) -> str:
     """The text of a study.json; the same content gives the same text."""
     lines = [NOTICE, "", f"UVLM report draft for {study['scan']['name']}", ""]
-    lines += [_wrapped(f"Note: {warning}") for warning in study["scan"]["warnings"]]
+    lines += [wrapped(f"Note: {warning}") for warning in study["scan"]["warnings"]]
     for section in study["report"]["sections"]:
-        lines.append(_wrapped(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"))
-        lines += [_wrapped(f"  [check: {flag['message']}]", "    ")
+        lines.append(wrapped(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"))
+        lines += [wrapped(f"  [check: {flag['message']}]", "    ")
                   for row in section["sentences"] for flag in row["flags"]]
-    lines += [_wrapped(f"[check: {flag['message']}]", "  ") for flag in study["report"]["flags"]]
+    lines += [wrapped(f"[check: {flag['message']}]", "  ") for flag in study["report"]["flags"]]
     if not study["report"]["sections"]:
         lines.append("The model writes no report.")
     lines += ["", "Findings (probability, threshold)"]
-    lines += [_finding(row) for row in study["findings"] if row["state"] != "not assessed"]
+    lines += [finding_line(row) for row in study["findings"] if row["state"] != "not assessed"]
     missing = [row["name"] for row in study["findings"] if row["state"] == "not assessed"]
     if missing:
-        lines.append(_wrapped(f"Not assessed by this model: {', '.join(missing)}.", "  "))
-    lines += ["", "Measurements (from the masks)", *_measurements(study)]
-    provenance = study["provenance"]
-    lines += ["", _wrapped(f"Model {provenance.get('model', '?')} {provenance.get('model_version', '')}, bundle sha256 "
-                           f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}.")]
+        lines.append(wrapped(f"Not assessed by this model: {', '.join(missing)}.", "  "))
+    lines += ["", "Measurements (from the masks)", *measurement_lines(study)]
+    lines += ["", origin_line(study)]
     return "\n".join([*lines, "", NOTICE]) + "\n"
 
 
-def _wrapped(text: str, indent: str = "  ") -> str:
+def origin_line(study: dict) -> str:
+    """Which model read which scan."""
+    provenance = study["provenance"]
+    return wrapped(f"Model {provenance.get('model', '?')} {provenance.get('model_version', '')}, bundle sha256 "
+                   f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}.")
+
+
+def wrapped(text: str, indent: str = "  ") -> str:
+    """The text in lines of WIDTH, the following ones indented."""
     return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
-def _finding(row: dict) -> str:
+def finding_line(row: dict) -> str:
+    """One finding with state, side, probability and threshold."""
     side = f", {row['side']}" if row["side"] and row["present"] else ""
     if row["state"] == "not imaged":
         return f"  {row['name']}: not imaged"
@@ -50,7 +57,8 @@ def measurements_by_segment(study: dict) -> dict[str, dict[str, dict]]:
     return table
 
 
-def _measurements(study: dict) -> list[str]:
+def measurement_lines(study: dict) -> list[str]:
+    """What the masks of lesions (and the heart) measure."""
     lines, table = [], measurements_by_segment(study)
     for segment in study["segments"]:
         values = table.get(segment["id"], {})
@@ -59,5 +67,5 @@ def _measurements(study: dict) -> list[str]:
         words = [f"{row['name'].replace('_', ' ')} {row['value']:g}{'' if row['unit'] == '1' else ' ' + row['unit']}"
                  for row in values.values()]
         place = f", {segment['place']}" if segment["place"] else ""
-        lines.append(_wrapped(f"  {segment['title']}{place}: {', '.join(words)}", "    "))
+        lines.append(wrapped(f"  {segment['title']}{place}: {', '.join(words)}", "    "))
     return lines or ["  none"]

@@ -90,7 +90,7 @@ def _segment(row: Mapping, values: Mapping[str, float]) -> Segment:
                    values.get("longest_diameter"), values.get("short_axis"))
 
 
-_SEGMENT_PARTS = ("id", "name", "title", "side", "place", "volume_ml", "centroid_ras_mm", "bbox_ras_mm")
+_SEGMENT_PARTS = ("id", "name", "title", "kind", "side", "place", "volume_ml", "centroid_ras_mm", "bbox_ras_mm")
 _MEASUREMENT_PARTS = ("id", "segment", "name", "value", "unit")
 
 

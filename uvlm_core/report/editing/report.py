@@ -115,6 +115,10 @@ class EditableReport(Signing):
         return compare_versions(self._version(before), self._version(after),
                                 {name: times.get(name) for name in touched | gone})
 
+    def generated_title(self, section: str) -> str:
+        """The title of a section that the model wrote, also of one that is no longer there. Raises KeyError."""
+        return self._generated[section]["title"]
+
     def _version(self, name: str) -> Version:
         if name not in VERSIONS:
             raise EditError(f"There is no version {name!r} of the report. Known are: {', '.join(VERSIONS)}.")

@@ -1,0 +1,23 @@
+"""What produced a study, as rows for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def provenance_rows(scan: Mapping, provenance: Mapping) -> list[dict]:
+    """`name` and `value` of everything that produced a study, nested entries joined with a comma.
+
+    Args:
+        scan, provenance: of study.json.
+    """
+    rows = [{"name": "scan", "value": scan["name"]}, {"name": "scan sha256", "value": scan["sha256"]},
+            {"name": "voxels (z, y, x)", "value": " × ".join(map(str, scan["shape"]))},
+            {"name": "spacing (z, y, x)", "value": " × ".join(f"{s:.3g}" for s in scan["spacing_mm"]) + " mm"}]
+    for name, value in provenance.items():
+        if name == "thresholds":  # stand in the finding list
+            continue
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {entry}" for key, entry in value.items())
+        rows.append({"name": name.replace("_", " "), "value": value})
+    return rows
