@@ -159,6 +159,41 @@ def test_the_installed_core_runs_as_the_worker_is_started(installed, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+IN_SLICER = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+import harness
+reason = harness.missing()
+if reason is not None:
+    raise SystemExit(f"skip: {reason}")
+slicer = harness.start()
+from pathlib import Path
+harness.load_module(Path(sys.argv[2]) / "UVLMReport.py")
+import qt
+from UVLMReport import UVLMReportLogic
+logic, answers = UVLMReportLogic(), []
+logic.bundleInfo("", answers.append, answers.append)
+end = time.monotonic() + 120
+while not answers and time.monotonic() < end:
+    slicer.app.processEvents(qt.QEventLoop.AllEvents, 20)
+    time.sleep(0.01)
+print(json.dumps(answers))
+logic.shutdown()
+"""
+
+
+def test_the_installed_module_and_its_worker_run_from_there(root, installed, tmp_path):
+    """The module as installed, on the harness; its child finds the demo model of the package."""
+    done = subprocess.run([sys.executable, "-B", "-c", IN_SLICER, str(root / "Testing"), str(installed)], cwd=tmp_path,
+                          capture_output=True, text=True, encoding="utf-8", timeout=240,
+                          env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": ""})
+    if done.stderr.startswith("skip: "):
+        pytest.skip(done.stderr.removeprefix("skip: "))
+    assert done.returncode == 0, done.stderr
+    (info,) = json.loads(done.stdout.splitlines()[-1])
+    assert Path(info["folder"]) == installed.resolve() / "Resources" / "Models" / "demo"
+
+
 def test_ctest_knows_the_self_tests(built):
     ctest = shutil.which("ctest")
     if ctest is None:
