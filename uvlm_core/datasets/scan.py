@@ -14,6 +14,7 @@ from uvlm_core.volumes.volume import Volume
 SUPINE = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # rows to the patient's left, columns to posterior: nearly every CT
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 BLOSC = ".b2nd"
+NO_ORIENTATION = "carries no orientation"  # what the reader of NIfTI notes
 
 
 def read_scan(table: CaseTable, case: Case) -> Volume:
@@ -36,15 +37,15 @@ def read_scan(table: CaseTable, case: Case) -> Volume:
 
 
 def is_blank(volume: Volume) -> bool:
-    """Whether a header says nothing: voxels of exactly 1 mm along the file's axes, which start at 0."""
-    axes = volume.ijk_to_ras[:3, :3]
-    return volume.meta.get("format") == "NIfTI" and bool((np.abs(axes) == np.eye(3)).all()) \
-        and not volume.ijk_to_ras[:3, 3].any()
+    """Whether a header says nothing: voxels of exactly 1 mm, without orientation or along the axes from 0."""
+    plain = bool((np.abs(volume.ijk_to_ras[:3, :3]) == np.eye(3)).all())
+    unplaced = any(NO_ORIENTATION in note for note in volume.meta.get("notes", []))
+    return volume.meta.get("format") == "NIfTI" and plain and (unplaced or not volume.ijk_to_ras[:3, 3].any())
 
 
 def completed(volume: Volume, case: Case) -> Volume:
     """A volume with a blank header, with the table's spacing, direction and rescale where the table has them."""
-    notes = [note for note in volume.meta.get("notes", []) if "no orientation" not in note]
+    notes = [note for note in volume.meta.get("notes", []) if NO_ORIENTATION not in note]
     if case.spacing is not None:
         volume = replace(volume, ijk_to_ras=matrix_of(case.spacing, case.direction))
         notes.append("The file's header is blank; spacing and direction are those of the table.")

@@ -1,0 +1,215 @@
+"""Every importer on a folder in the data set's own layout, with its traps, and the guess which importer fits."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from dataset_folders import BUILDERS, REPORT, abdomen_atlas, phantom
+
+from uvlm_core.datasets.importing import guess, import_dataset
+from uvlm_core.datasets.layout import ImportOptions
+from uvlm_core.datasets.mapping import Mapping
+from uvlm_core.datasets.masks import paint
+from uvlm_core.datasets.scan import read_scan
+from uvlm_core.datasets.table import CaseTable, read_table
+from uvlm_core.errors import CaseError
+from uvlm_core.labels import IGNORE, REST, label_named
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """kind -> folder, built when first asked for."""
+    made = {}
+
+    def folder(kind):
+        if kind not in made:
+            pytest.importorskip("blosc2") if kind == "released-tables" else None
+            made[kind] = BUILDERS[kind](tmp_path_factory.mktemp("sets") / kind)
+        return made[kind]
+
+    return folder
+
+
+def imported(folders, kind, tmp_path, **options):
+    cases, problems = import_dataset(kind, folders(kind), tmp_path / "cases.csv", options=ImportOptions(**options))
+    table = read_table(tmp_path / "cases.csv")
+    assert [case.case_id for case in table.cases] == [case.case_id for case in cases]
+    return table, {case.case_id: case for case in table.cases}, problems
+
+
+def painted(table, case):
+    volume = read_scan(table, case)
+    return volume, paint(table, case, volume, Mapping())
+
+
+@pytest.mark.parametrize("kind", BUILDERS)
+def test_the_guess_names_the_importer_and_why(folders, kind):
+    best = guess(folders(kind))[0]
+    assert best.kind == kind and best.clues
+
+
+def test_nothing_to_guess(tmp_path):
+    with pytest.raises(CaseError, match="no scans"):
+        guess(tmp_path)
+    with pytest.raises(CaseError, match="no folder"):
+        guess(tmp_path / "absent")
+
+
+def test_ct_rate(folders, tmp_path):
+    table, cases, problems = imported(folders, "ct-rate", tmp_path)
+    assert set(cases) == {"train_1_a_1", "train_1_a_2", "valid_7_a_1"}  # valid_9 is no chest
+    first, second, old = (cases[name] for name in ("train_1_a_1", "train_1_a_2", "valid_7_a_1"))
+    assert first.patient == second.patient == "train_1" and first.scan_id == second.scan_id == "train_1_a"
+    assert "train_fixed" in first.image and (first.split, old.split) == ("train", "validation")
+    assert first.report == "Findings: There is consolidation in the right upper lobe. Impression: Pneumonia."
+    assert second.report == first.report and second.findings["Consolidation"] == 1  # of the same scan
+    assert old.report == "" and old.findings["Lung nodule"] == 0 and "Liver lesion" not in old.findings
+    assert (old.sex, old.age, old.rescale) == ("F", 54, (1, -8192))
+    kinds = {(problem.kind, problem.case_id) for problem in problems}
+    assert {("no report", "valid_7_a_1"), ("excluded", "valid_9_a_1"), ("not on disk", "")} <= kinds
+
+
+def test_ct_rate_volumes_with_blank_headers_get_spacing_and_hu_from_the_metadata(folders, tmp_path):
+    table, cases, _ = imported(folders, "ct-rate", tmp_path)
+    volume, truth = read_scan(table, cases["valid_7_a_1"]), phantom().volume
+    assert np.allclose(volume.spacing, truth.spacing, rtol=1e-5)
+    assert np.array_equal(volume.array, truth.array[:, ::-1, ::-1].clip(-1024))
+    assert np.all(np.sign(np.diag(volume.ijk_to_ras)[:3]) == (-1, -1, 1))  # supine, to the left and to posterior
+    whole = read_scan(table, cases["train_1_a_1"])
+    assert np.array_equal(whole.array, truth.array + 1) and np.allclose(whole.ijk_to_ras, truth.ijk_to_ras, atol=1e-3)
+
+
+def test_rexgroundingct_masks_are_found_by_finding(folders, tmp_path):
+    table, cases, _ = imported(folders, "rexgroundingct", tmp_path)
+    case = cases["train_1_a_1"]
+    assert case.masks == {"consolidation": ["segmentations/train_1_a_1.nii.gz#0"],
+                          "lung_nodule": ["segmentations/train_1_a_1.nii.gz#1"]}
+    assert case.findings == {"Consolidation": 1, "Lung nodule": 1} and case.image == ""
+    assert case.known_labels == []  # of a training scan not every lesion is drawn
+    target = paint(table, case, phantom().volume, Mapping())
+    lesion = phantom().labels == label_named("consolidation").id
+    shifted = np.roll(lesion, 5, 2)
+    assert np.array_equal(target.map == label_named("consolidation").id, lesion & ~shifted)
+    assert np.array_equal(target.map == label_named("lung_nodule").id, shifted)
+    assert set(np.unique(target.map)) <= {REST, 19, 20} and target.shifted == {}
+    assert "left lower lobe" in json.loads(case.extra["grounded_sentences"])["1"]
+
+
+def test_radgenome(folders, tmp_path):
+    table, cases, problems = imported(folders, "radgenome-chestct", tmp_path)
+    case = cases["train_1_a_1"]
+    assert case.report == "Findings: The heart is normal. No lymphadenopathy."
+    assert json.loads(case.extra["region_sentences"])[1] == ["whole", "No lymphadenopathy."]
+    assert Mapping().annotated(case) == ["heart", "esophagus"] and set(case.masks) >= {"trachea and bronchie"}
+    assert cases["valid_7_a_1"].split == "validation"
+    assert ("no mask", "valid_7_a_1") in {(problem.kind, problem.case_id) for problem in problems}
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_abdomen_atlas_in_both_layouts(tmp_path, apart):
+    folder = abdomen_atlas(tmp_path / "atlas", apart)
+    assert guess(folder)[0].kind == "abdomen-atlas"
+    _, problems = import_dataset("abdomen-atlas", folder, tmp_path / "cases.csv")
+    table = read_table(tmp_path / "cases.csv")
+    first, second = table.cases
+    assert first.report == "Liver: No lesion.\nKidney: Normal." and first.findings == {"Liver lesion": 0}
+    assert (first.sex, first.age, first.split, second.split) == ("M", 61, "train", "test")
+    assert len(first.masks) == 6
+    assert {"no report", "not on disk"} <= {problem.kind for problem in problems}
+    volume, target = painted(table, first)
+    assert target.known == ["liver", "kidney_left", "kidney_right", "liver_lesion", "pancreas_lesion"]
+    wanted = np.isin(phantom().labels, [label_named(name).id for name in target.known])
+    assert np.array_equal(target.map, np.where(wanted, phantom().labels, REST)) and volume.shape == target.map.shape
+
+
+def test_abdomen_atlas_reports_are_chosen_and_missing_columns_tolerated(folders, tmp_path):
+    _, cases, _ = imported(folders, "abdomen-atlas", tmp_path, report="narrative")
+    assert cases["BDMAP_00000001"].report == "The liver is normal."
+    _, cases, problems = imported(folders, "abdomen-atlas", tmp_path, report="fusion narrative")
+    assert cases["BDMAP_00000001"].report == ""
+    assert any("no column 'fusion narrative report'" in problem.message for problem in problems)
+    with pytest.raises(CaseError, match="fusion structured"):
+        imported(folders, "abdomen-atlas", tmp_path, report="poetic")
+
+
+def test_totalsegmentator(folders, tmp_path):
+    table, cases, _ = imported(folders, "totalsegmentator", tmp_path)
+    assert (cases["s0000"].age, cases["s0000"].sex, cases["s0001"].split) == (60, "F", "validation")
+    _, target = painted(table, cases["s0000"])
+    assert target.known == ["lung_upper_lobe_left", "liver", "spine"]
+    assert target.volumes["urinary_bladder"] == 0
+
+
+def test_amos_leaves_mr_out_and_knows_only_a_part_of_the_bowel(folders, tmp_path):
+    table, cases, problems = imported(folders, "amos22", tmp_path)
+    assert set(cases) == {"amos_0001", "amos_0002"} and "MR" in {problem.kind for problem in problems}
+    _, target = painted(table, cases["amos_0001"])
+    assert target.known == ["spleen", "kidney_right"] and (target.map == label_named("bowel").id).any()
+
+
+def test_nnunet(folders, tmp_path):
+    table, cases, _ = imported(folders, "nnunet", tmp_path)
+    assert set(cases) == {"case_1", "case_2", "case_3"}  # second channels are no scans
+    assert (cases["case_1"].fold, cases["case_2"].fold, cases["case_3"].split) == (1, 0, "test")
+    assert cases["case_1"].label_names == {1: "liver", 2: "liver_tumor", 3: "ignore"}
+    _, target = painted(table, cases["case_1"])
+    heart = phantom().labels == label_named("heart").id
+    assert (target.map[heart] == IGNORE).all() and target.known == ["liver", "liver_lesion"]
+
+
+def test_released_tables(folders, tmp_path):
+    table, cases, _ = imported(folders, "released-tables", tmp_path)
+    case = cases["train_1_a_1"]
+    assert (case.patient, case.findings) == ("train_1", {"Consolidation": 1, "Lung nodule": 0})
+    volume, target = painted(table, case)
+    assert np.array_equal(volume.array, phantom().volume.array[:, ::-1, ::-1])
+    assert np.array_equal(target.map, phantom().labels[:, ::-1, ::-1])
+    assert "stretched" in volume.meta["notes"][0]
+
+
+def test_kept_cases_bring_what_the_reader_stands_for(folders, tmp_path):
+    table, cases, problems = imported(folders, "kept-cases", tmp_path)
+    signed, draft = cases["a-signed"], cases["b-draft"]
+    assert signed.findings == {"Lung nodule": 0, "Consolidation": 1, "Emphysema": 0}  # no guess of the model
+    assert draft.report == "" and draft.findings == {"Lung nodule": 0}
+    _, target = painted(table, signed)
+    assert target.known == ["liver", "consolidation"]
+    assert [problem.case_id for problem in problems if problem.kind == "no report"] == ["b-draft"]
+    _, cases, _ = imported(folders, "kept-cases", tmp_path, drafts=True)
+    assert cases["b-draft"].report.startswith("Lungs:")
+
+
+def test_plain_folder(folders, tmp_path):
+    _, cases, problems = imported(folders, "plain-folder", tmp_path)
+    assert set(cases) == {"first", "second"}
+    assert cases["first"].report == REPORT and cases["first"].label_names == {1: "liver", 2: "heart"}
+    second = cases["second"]
+    assert (second.patient, second.split, second.findings) == ("p2", "validation", {"Lung nodule": 1})
+    assert any("third" in problem.message for problem in problems)
+
+
+def test_dicom_folders_are_scans(tmp_path):
+    (tmp_path / "set" / "patient1").mkdir(parents=True)
+    (tmp_path / "set" / "patient1" / "1.dcm").write_bytes(b"\0" * 128 + b"DICM")
+    cases, _ = import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv")
+    assert [case.image for case in cases] == ["patient1"]
+
+
+def test_phantoms(folders, tmp_path):
+    table, cases, _ = imported(folders, "phantoms", tmp_path)
+    volume, target = painted(table, cases["phantom_20"])
+    assert len(target.known) == 33 and not (target.map >= REST).any() and volume.shape == (48, 64, 64)
+
+
+def test_roots_are_relative_where_table_and_data_lie_together(folders, tmp_path):
+    folder = folders("totalsegmentator")
+    inside, _ = import_dataset("totalsegmentator", folder, folder.parent / "inside.csv")
+    outside, _ = import_dataset("totalsegmentator", folder, tmp_path / "elsewhere" / "cases.csv")
+    assert inside[0].root == "totalsegmentator" and outside[0].root == folder.as_posix()
+    for path in (folder.parent / "inside.csv", tmp_path / "elsewhere" / "cases.csv"):
+        table = read_table(path)
+        assert isinstance(table, CaseTable) and table.path(table.cases[0], table.cases[0].image).exists()
