@@ -79,31 +79,63 @@ def test_a_finished_run_is_not_trained_again(finished):
     assert weights.stat().st_mtime_ns == stamp
 
 
-def test_killed_at_random_moments_and_resumed_equals_never_killed(finished, recipe, tmp_path):
+NURSERY = """
+import os, sys
+from uvlm_core.training import classification, reporting, run, segmentation
+for _ in sys.stdin:
+    child = os.fork()  # at once, with everything imported
+    if child == 0:
+        run.train_command(sys.argv[1], sys.argv[2])
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_killed_ten_times_at_random_moments_equals_never_killed(finished, recipe, tmp_path):
     weights, _ = finished
-    out = tmp_path / "killed"
-    code = f"from uvlm_core.training.run import train_command; train_command({str(recipe)!r}, {str(out)!r}, stage=1)"
-    dice = random.Random(1)
-    kills = 0
-    for _ in range(30):
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL,
-                                   env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
-        log = out / "stage1-segmentation" / "metrics.jsonl"
-        seen = len(log.read_text().splitlines()) if log.exists() else 0
-        limit = time.monotonic() + 60
-        wanted = seen + dice.randint(1, 3) if kills < 2 else 99  # wait for a few steps, then kill
-        while process.poll() is None and time.monotonic() < limit:
-            if log.exists() and len(log.read_text().splitlines()) >= wanted:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-            time.sleep(0.01)
-        if process.wait() == 0:
-            break
-    assert kills >= 1
-    resumed = load_file(out / "stage1-segmentation" / "model.safetensors")
-    whole = load_file(weights.parents[1] / "stage1-segmentation" / "model.safetensors")
-    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+    out, dice = tmp_path / "killed", random.Random(1)
+    nursery = subprocess.Popen([sys.executable, "-c", NURSERY, str(recipe), str(out)], cwd=ROOT, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
+    with nursery:
+        for _ in range(10):
+            child = _start(nursery)
+            _wait_for_changes(out, dice.randint(1, 3))  # cases, tokens, steps, checkpoints, weights
+            time.sleep(dice.uniform(0, 0.05))
+            os.kill(child, signal.SIGKILL)
+            assert nursery.stdout.readline() == "-9\n"
+        _start(nursery)
+        assert nursery.stdout.readline() == "0\n"
+    for path in sorted(weights.parents[1].glob("stage*/model.safetensors")):
+        whole, resumed = load_file(path), load_file(out / path.parent.name / path.name)
+        assert all(torch.equal(resumed[name], whole[name]) for name in whole), path
+    for name, stage in zip(sorted(path.name for path in out.glob("stage*")), RECIPE["stages"], strict=True):
+        rows = [json.loads(line)["step"] for line in (out / name / "metrics.jsonl").read_text().splitlines()]
+        assert rows == list(range(1, stage["steps"] + 1))
+    assert not list(out.rglob("*.writing"))
+
+
+def _start(nursery) -> int:
+    nursery.stdin.write("\n")
+    nursery.stdin.flush()
+    return int(nursery.stdout.readline())
+
+
+def _wait_for_changes(folder: Path, count: int) -> None:
+    def content():
+        return {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+    limit, before = time.monotonic() + 60, None
+    while count >= 0 and time.monotonic() < limit:
+        try:
+            now = content()
+        except FileNotFoundError:  # renamed while we looked
+            continue
+        if now != before:
+            before, count = now, count - 1
+        time.sleep(0.002)
 
 
 def test_weights_of_another_model_are_refused_by_name(finished):
