@@ -120,7 +120,7 @@ def _source(row: Mapping) -> tuple[str, str]:
     """Who says it, and on what ground."""
     numbers = f"probability {row['probability']:.2f}, threshold {row['threshold']:.2f}"
     if row.get("by") == "user":
-        return "the reader", f"set by the reader; {numbers}"
+        return "the reader", f"the model: {numbers}"
     return "the image", numbers
 
 
@@ -174,9 +174,10 @@ def _missing(rows: Mapping[str, Mapping], said: Mapping) -> list[Flag]:
     for name, row in rows.items():
         if row["state"] == "present" and name not in said:
             source, numbers = _source(row)
-            where = "in the image" if source == "the image" else f"to {source}"
-            flags.append(Flag("missing", f"{name} is present {where} ({numbers}) but not mentioned.", None, name,
-                              "present", "not mentioned"))
+            message = f"{name} is present in the image ({numbers}) but not mentioned."
+            if source == "the reader":
+                message = f"The reader has marked {name} as present, but the text does not mention it ({numbers})."
+            flags.append(Flag("missing", message, None, name, "present", "not mentioned"))
     return flags
 
 

@@ -124,7 +124,7 @@ class TextEdits(Document):
         row = changes.get(SECTION + section) or self._section_row(section)
         rows = [changes.get(SENTENCE + name) or self._cells[SENTENCE + name] for name in row.sentences]
         moved = replace(self._cells[SENTENCE + sentence_id], changed=self._now())
-        changes.update(self._placed(section, row, rows, [moved], after))
+        changes.update(_placed(section, row, rows, [moved], _place_after(section, row, after)))
         self._commit("move_sentence", sentence_id, changes, old, section)
 
     # ---- how it is done
@@ -179,6 +179,7 @@ class TextEdits(Document):
         if SECTION + section in self._cells:
             self._need_editable(section)
         row = changes.get(SECTION + section) or self._section_row(section)
+        place = _place_after(section, row, after)
         now, new = self._now(), []
         for begin, end in split_sentences(clean, headings=False):
             made = Written(self._new_id(), clean[begin:end], changed=now)
@@ -186,31 +187,9 @@ class TextEdits(Document):
                 made = replace(made, segments=tuple(dict.fromkeys(segments)), links_by_hand=True)
             made = self._linked(made, ())
             new.append(replace(made, ties=tie_generated(made, self._values, self._facts.labels())))
-        if not new:
-            raise EditError("A sentence needs a text.")
         rows = [self._cells[SENTENCE + name] for name in row.sentences]
-        changes.update(self._placed(section, row, rows, new, after))
+        changes.update(_placed(section, row, rows, new, place))
         return changes, [made.id for made in new]
-
-    def _placed(self, section: str, row: SectionRow, rows: list[Written], new: list[Written],
-                after: str | None) -> dict[str, Any]:
-        """The cells of a section with rows put in; their leads as those around them."""
-        place = len(rows)
-        if after is not None:
-            names = ["", *(entry.id for entry in rows)]
-            if after not in names:
-                raise EditError(f"The section {section} has no sentence {after!r} to stand after.")
-            place = names.index(after)
-        usual = next((entry.lead for entry in rows[1:] if "\n" in entry.lead), " ")
-        first = rows[0].lead if rows and not place else "" if not rows else usual
-        made = [replace(entry, lead=usual if number else first) for number, entry in enumerate(new)]
-        following = rows[place:]
-        if following and not place:
-            following = [replace(following[0], lead=usual), *following[1:]]
-        ids = tuple(entry.id for entry in [*rows[:place], *made, *following])
-        tail = row.tail if place < len(rows) else ""
-        return {SECTION + section: SectionRow(row.title, ids, tail),
-                **{SENTENCE + entry.id: entry for entry in [*made, *following[:1]]}}
 
     def _removing(self, sentence_id: str) -> dict[str, Any]:
         name = self.sentence(sentence_id).section
@@ -258,6 +237,29 @@ class TextEdits(Document):
         if unknown:
             raise EditError(f"There is no mask {', '.join(map(repr, unknown))}. Measure it, or tell that it was added, "
                             "before linking to it.")
+
+
+def _place_after(section: str, row: SectionRow, after: str | None) -> int:
+    """Number of the sentences before the place after a sentence; "" is the beginning, None the end."""
+    if after is None:
+        return len(row.sentences)
+    names = ["", *row.sentences]
+    if after not in names:
+        raise EditError(f"The section {section} has no sentence {after!r} to stand after.")
+    return names.index(after)
+
+
+def _placed(section: str, row: SectionRow, rows: list[Written], new: list[Written], place: int) -> dict[str, Any]:
+    """The cells of a section with rows put in; the whitespace before them as before those around them."""
+    usual = next((entry.lead for entry in rows[1:] if "\n" in entry.lead), " ")
+    first = rows[0].lead if rows and not place else usual if rows else ""
+    made = [replace(entry, lead=usual if number else first) for number, entry in enumerate(new)]
+    following = rows[place:]
+    if following and not place:
+        following = [replace(following[0], lead=usual), *following[1:]]
+    ids = tuple(entry.id for entry in [*rows[:place], *made, *following])
+    return {SECTION + section: SectionRow(row.title, ids, row.tail if following else ""),
+            **{SENTENCE + entry.id: entry for entry in [*made, *following[:1]]}}
 
 
 def clean_text(text: str) -> str:
