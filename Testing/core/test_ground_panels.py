@@ -5,8 +5,10 @@ Testing/harness/qt_api.json was read from a running Slicer; what it does not lis
 
 from __future__ import annotations
 
+import ast
 import json
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,74 @@ def test_who_can_click_is_told_what_happens(panel):
 
 def test_the_panel_says_that_it_is_for_research(panel):
     assert any("research use only" in (text.text or "").lower() for text in panel.iter("string"))
+
+
+# What the modules' code does with the widgets of their .ui, as far as it can be read from the source
+
+CODE = sorted((ROOT / "UVLMReport").rglob("*.py"))
+MISSING = "there is no such thing in a real Slicer; see Testing/harness/qt_api.json"
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
+
+
+def members(api: dict, name: str, *kinds: str) -> set[str]:
+    """Names of properties, signals, slots and other attributes of a class and of every widget, without arguments."""
+    found = set()
+    for listed in (api["classes"][name], api["base"]["QWidget"]):
+        for kind in kinds or ("properties", "signals", "slots", "other"):
+            found |= {member.split("(")[0] for member in listed.get(kind, ())}
+    return found
+
+
+def widget_uses():
+    """(file, node, class, attribute) for each `ui.widget.attribute` in the code."""
+    classes = {widget.get("name"): widget.get("class") for path in PANELS
+               for widget in ElementTree.parse(path).getroot().iter("widget")}
+    for path in CODE:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+                holder = node.value.value
+                if (holder.attr if isinstance(holder, ast.Attribute) else getattr(holder, "id", "")) == "ui":
+                    yield path, node, classes.get(node.value.attr), node.value.attr
+
+
+def test_the_code_names_widgets_and_attributes_that_exist(api):
+    assert len(list(widget_uses())) > 100  # otherwise this looks in the wrong places
+    wrong = [f"{path.name}:{node.lineno}: {widget}.{node.attr}" for path, node, kind, widget in widget_uses()
+             if kind is None or node.attr not in members(api, kind)]
+    assert wrong == [], MISSING
+
+
+def test_the_code_calls_no_property(api):
+    """`label.text()` is an error in Slicer: a property is an attribute there."""
+    called = {id(node.func) for path in CODE for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)}
+    wrong = [f"{path.name}:{node.lineno}: {widget}.{node.attr}()" for path, node, kind, widget in widget_uses()
+             if id(node) in called and node.attr in members(api, kind, "properties")
+             and node.attr not in members(api, kind, "slots", "other")]
+    assert wrong == []
+
+
+def test_the_code_connects_signals_that_exist(api):
+    """Slicer only warns in its log when a signal's text is wrong; then nothing happens when the user clicks."""
+    wrong = []
+    uses = {id(node): (kind, widget) for _path, node, kind, widget in widget_uses() if node.attr == "connect"}
+    for path in CODE:
+        for node in ast.walk(parsed(path)):
+            if isinstance(node, ast.Call) and id(node.func) in uses:
+                kind, widget = uses[id(node.func)]
+                signals = {signal.replace(" ", "") for listed in (api["classes"][kind], api["base"]["QWidget"])
+                           for signal in listed.get("signals", ())}
+                text = node.args[0].value.replace(" ", "")
+                if text not in signals:
+                    wrong.append(f"{path.name}:{node.lineno}: {widget} ({kind}) {text}")
+    assert wrong == [], MISSING
+
+
+def test_the_code_takes_from_qt_what_slicer_has(api):
+    wrong = [f"{path.name}:{node.lineno}: qt.{node.attr}" for path in CODE for node in ast.walk(parsed(path))
+             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "qt"
+             and node.attr not in api["names_in_qt"]]
+    assert wrong == [], MISSING
