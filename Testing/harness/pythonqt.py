@@ -6,7 +6,9 @@ raises AttributeError. It is done in the classes themselves, because Qt also han
 
 from __future__ import annotations
 
+import functools
 import inspect
+import types
 from typing import Any
 
 import shiboken6
@@ -150,6 +152,7 @@ def _set_attribute(instance: Any, name: str, value: Any) -> None:
 def _add_internal_methods() -> None:
     """Names that every wrapped object has in PythonQt."""
     kind = QtCore.QObject
+    kind.__init_subclass__ = classmethod(_keep_errors_whole)
     kind.name = QtProperty("objectName", raw_of(kind, "objectName"), raw_of(kind, "setObjectName"))
     kind.className = _Internal(lambda self: _text(raw(self, "metaObject")().className()))
     kind.delete = _Internal(shiboken6.delete)
@@ -163,6 +166,31 @@ def _emit(raw_emit: Any, instance: Any, arguments: tuple) -> Any:
     if not arguments or not str(arguments[0]).startswith("2"):
         raise AttributeError(f"'{type(instance).__name__}' object has no attribute 'emit' in Slicer")
     return raw_emit.__get__(instance, type(instance))(*arguments)
+
+
+def _keep_errors_whole(kind: type, **keywords: Any) -> None:
+    """For each new class in Python: PySide6 crashes at an error that C code raised in an override, because such an
+    error is no exception object yet. One try statement on its way makes it one.
+    """
+    super(QtCore.QObject, kind).__init_subclass__(**keywords)
+    for name, function in list(kind.__dict__.items()):
+        if isinstance(function, types.FunctionType) and not name.startswith("_") and _is_method(_cpp(kind, name)):
+            setattr(kind, name, _whole(function))
+
+
+def _cpp(kind: type, name: str) -> Any:
+    return next((_raw[base, name] for base in kind.__mro__ if (base, name) in _raw), None)
+
+
+def _whole(function: Any) -> Any:
+    @functools.wraps(function)
+    def override(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return function(*arguments, **keywords)
+        except BaseException:
+            raise
+
+    return override
 
 
 class _Internal:

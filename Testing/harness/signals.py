@@ -198,7 +198,7 @@ def _dispatcher(function: Any) -> Any:
 def _limit(function: Any) -> int | None:
     """How many arguments PythonQt gives: all where the code has *args or is not Python, else its positional ones."""
     bound = inspect.ismethod(function)
-    code = getattr(function.__func__ if bound else function, "__code__", None)
+    code = getattr(inspect.unwrap(function.__func__ if bound else function), "__code__", None)
     if code is None or code.co_flags & inspect.CO_VARARGS:
         return None
     return code.co_argcount - (1 if bound else 0)

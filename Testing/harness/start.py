@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .requirements import window_kind
+
 HERE = Path(__file__).resolve().parent
 # names that the wheel's __init__ leaves behind; besides it copies all of slicer.util into slicer, which Slicer does not
 ITS_OWN = {"extend_path", "import_module", "info", "item_name", "iter_modules", "me", "module", "slicer_core", "sys"}
@@ -18,6 +20,8 @@ ITS_OWN = {"extend_path", "import_module", "info", "item_name", "iter_modules", 
 def start() -> Any:
     """Make `slicer`, `qt` and `ctk` importable with an application behind them; the module `slicer` is returned."""
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    for name, value in window_kind().items():
+        os.environ.setdefault(name, value)
     from .qt_module import make_qt
 
     qt = make_qt()
@@ -92,13 +96,16 @@ def _register_modules(slicer: Any) -> None:
 
 def _fill_application(slicer: Any, mrml: Any) -> None:
     from .io_manager import qSlicerCoreIOManager
+    from .layout_manager import qSlicerLayoutManager
     from .main_window import qSlicerMainWindow
     from .module_manager import LoadableModule
 
     app = slicer.app
-    app._set_parts(mrml, None, qSlicerCoreIOManager(mrml))
+    layout = qSlicerLayoutManager(mrml)
+    app._set_parts(mrml, layout, qSlicerCoreIOManager(mrml))
     for name, logic in mrml.logics.items():
         if name in ("RemoteIO", "DataIO"):
             continue
         app.moduleManager()._add(LoadableModule(name, logic))
     app._main_window = qSlicerMainWindow()
+    app._main_window.setCentralWidget(layout.viewport())

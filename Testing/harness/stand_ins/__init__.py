@@ -6,9 +6,9 @@ import types
 from typing import Any
 
 from .. import listing
-from . import collapsible, inputs, mrml_widgets, node_combo_box, segments_table
+from . import collapsible, inputs, mrml_widgets, node_combo_box, segments_table, slice_view, three_d_view
 
-FILES = (collapsible, inputs, mrml_widgets, node_combo_box, segments_table)
+FILES = (collapsible, inputs, mrml_widgets, node_combo_box, segments_table, slice_view, three_d_view)
 
 
 def _classes() -> dict[str, type]:
@@ -29,9 +29,9 @@ def make_ctk(qt: Any) -> types.ModuleType:
 
 def slicer_classes() -> dict[str, Any]:
     """The Qt classes of the module `slicer`."""
-    from .. import application, main_window, module_manager
+    from .. import application, io_manager, layout_manager, main_window, module_manager
 
     found = {name: kind for name, kind in _classes().items() if not name.startswith("ctk")}
-    for file in (application, main_window, module_manager):
+    for file in (application, io_manager, layout_manager, main_window, module_manager):
         found.update({n: k for n, k in vars(file).items() if n.startswith("qSlicer") and isinstance(k, type)})
     return found

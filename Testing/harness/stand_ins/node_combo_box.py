@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import shiboken6
 import vtk
 from PySide6 import QtCore, QtWidgets
 
@@ -70,7 +71,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
                 @vtk.calldata_type(vtk.VTK_OBJECT)
                 def callback(caller: Any, event: str, node: Any) -> None:
                     box = me()
-                    if box is not None:
+                    if box is not None and shiboken6.isValid(box):  # a widget in Slicer hears nothing once deleted
                         box._scene_changed(node, added)
                 return callback
 
