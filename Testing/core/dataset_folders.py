@@ -66,8 +66,8 @@ def ct_rate(folder: Path) -> Path:
     names = [finding.name for finding in findings() if finding.source == "CT-RATE"]
     labels18 = dict.fromkeys(names, 0) | {"Consolidation": 1}
     text = {"ClinicalInformation_EN": "", "Technique_EN": "Not given."}
-    rows = [{"VolumeName": "train_1_a_1.nii.gz", **text, "Findings_EN": "There is consolidation in the right upper lobe.",
-             "Impressions_EN": "Pneumonia."}]
+    rows = [{"VolumeName": "train_1_a_1.nii.gz", **text, "Impressions_EN": "Pneumonia.",
+             "Findings_EN": "There is consolidation in the right upper lobe."}]
     table(base / "radiology_text_reports" / "train_reports.csv", rows)
     table(base / "radiology_text_reports" / "validation_reports.csv", [
         {"VolumeName": "valid_7_a_1.nii.gz", **text, "Findings_EN": "Not given.", "Impressions_EN": "Not given."},
@@ -101,8 +101,8 @@ def rexgroundingct(folder: Path) -> Path:
 def radgenome(folder: Path) -> Path:
     """Region masks of one training volume; sentences with and without a region."""
     base = folder / "dataset"
-    for region, names in {"heart": ("heart",), "trachea and bronchie": ("trachea",), "esophagus": ("esophagus",)}.items():
-        mask(base / "train_region_mask" / "seg_train_1_a_1" / f"{region}.nii.gz", *names)
+    for region, name in {"heart": "heart", "trachea and bronchie": "trachea", "esophagus": "esophagus"}.items():
+        mask(base / "train_region_mask" / "seg_train_1_a_1" / f"{region}.nii.gz", name)
     table(base / "radgenome_files" / "train_region_report.csv", [
         {"Volumename": "train_1_a_1.nii.gz", "Anatomy": "heart", "Sentence": "The heart is normal."},
         {"Volumename": "train_1_a_1.nii.gz", "Anatomy": "", "Sentence": "No lymphadenopathy."}])
@@ -123,7 +123,8 @@ def abdomen_atlas(folder: Path, apart: bool = True) -> Path:
         mask(parts / "postcava.nii.gz", "aorta")
     table(folder / "AbdomenAtlas3.0MiniWithMeta.csv", [
         {"BDMAP ID": "BDMAP_00000001", "structured report": "Liver: No lesion.\n\nKidney: Normal.",
-         "narrative report": "The liver is normal.", "number of liver lesion instances": "0", "sex": "M", "age": "61.0"},
+         "narrative report": "The liver is normal.", "number of liver lesion instances": "0", "sex": "M",
+         "age": "61.0"},
         {"BDMAP ID": "BDMAP_00000003", "structured report": "", "narrative report": "",
          "number of liver lesion instances": "2", "sex": "F", "age": ""}])
     table(folder / "TrainTestIDS" / "IID_train.csv", [{"BDMAP ID": "BDMAP_00000001"}])
@@ -223,8 +224,9 @@ def plain_folder(folder: Path) -> Path:
     (folder / "first.txt").write_text(REPORT, "utf-8")
     scan(folder / "sub" / "second.nii.gz", shift=2)
     (folder / "labels.json").write_text(json.dumps({"1": "liver", "2": "heart"}), "utf-8")
-    table(folder / "list.csv", [{"file": "second.nii.gz", "patient": "p2", "report": REPORT, "Nodule": "1", "split": "val"},
-                                {"file": "third.nii.gz", "patient": "p3", "report": "", "Nodule": "", "split": ""}], ";")
+    table(folder / "list.csv", [
+        {"file": "second.nii.gz", "patient": "p2", "report": REPORT, "Nodule": "1", "split": "val"},
+        {"file": "third.nii.gz", "patient": "p3", "report": "", "Nodule": "", "split": ""}], ";")
     return folder
 
 

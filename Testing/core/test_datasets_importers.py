@@ -60,7 +60,7 @@ def test_nothing_to_guess(tmp_path):
 
 
 def test_ct_rate(folders, tmp_path):
-    table, cases, problems = imported(folders, "ct-rate", tmp_path)
+    _, cases, problems = imported(folders, "ct-rate", tmp_path)
     assert set(cases) == {"train_1_a_1", "train_1_a_2", "valid_7_a_1"}  # valid_9 is no chest
     first, second, old = (cases[name] for name in ("train_1_a_1", "train_1_a_2", "valid_7_a_1"))
     assert first.patient == second.patient == "train_1" and first.scan_id == second.scan_id == "train_1_a"
@@ -100,7 +100,7 @@ def test_rexgroundingct_masks_are_found_by_finding(folders, tmp_path):
 
 
 def test_radgenome(folders, tmp_path):
-    table, cases, problems = imported(folders, "radgenome-chestct", tmp_path)
+    _, cases, problems = imported(folders, "radgenome-chestct", tmp_path)
     case = cases["train_1_a_1"]
     assert case.report == "Findings: The heart is normal. No lymphadenopathy."
     assert json.loads(case.extra["region_sentences"])[1] == ["whole", "No lymphadenopathy."]
