@@ -52,8 +52,7 @@ def eraseHalf(segmentationNode, segmentId):
     image = segment.GetRepresentation(LABELMAP)
     array = imageArray(image)
     places = numpy.argwhere(array == segment.GetLabelValue())
-    middle = numpy.median(places[:, 2])
-    upper = places[places[:, 2] > middle]
+    upper = places[numpy.argsort(places[:, 2], kind="stable")][len(places) // 2:]
     array[tuple(upper.T)] = 0
     image.GetPointData().GetScalars().Modified()
     image.Modified()

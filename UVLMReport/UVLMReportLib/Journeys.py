@@ -184,9 +184,9 @@ class Journeys:
         self.assertIn(name, study.report.sentence(sentence).segments)
         node.GetSegmentation().GetSegment(name).SetName("renamed")  # a name means nothing
         node.GetSegmentation().RemoveSegment(name)
-        waitFor(lambda: study.report.sentence(sentence).flags, 20, "the flag of the deleted mask")
+        waitFor(lambda: name not in {row["id"] for row in study.report.segments}, 20, "the end of the mask")
         self.measured(study)
-        self.assertEqual(study.report.sentence(sentence).flags[0].kind, "mask_removed")
+        self.assertIn("mask_removed", [flag.kind for flag in study.report.sentence(sentence).flags])
 
     def test_signedReportTakesAddendaOnly(self):
         self.delayDisplay("Sign, then an addendum")
@@ -342,7 +342,7 @@ class Journeys:
     def test_twoVolumesKeepTwoReports(self):
         self.delayDisplay("Two volumes")
         first = self.study()
-        slicer.util.loadScene(type(self).scenePath)  # adds to the scene; ids are made new
+        slicer.util.loadScene(type(self).scenePath, {"clear": False})  # adds to the scene; ids are made new
         second = next(study for study in StudyScene.all() if study is not first)
         self.assertEqual(len(StudyScene.all()), 2)
         second.report.edit_sentence(second.report.sentences[0].id, "Only here.")
@@ -380,7 +380,7 @@ class Journeys:
             if ending != "pdf":
                 with open(path, encoding="utf-8") as file:
                     written = file.read()
-                self.assertIn("esearch use only", written)
+                self.assertIn("research use only", written.lower())
                 self.assertIn(study.content["provenance"]["model"], written)
 
 

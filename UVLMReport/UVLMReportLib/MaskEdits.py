@@ -11,6 +11,7 @@ from UVLMReportLib.LabelMaps import labelTable
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.MaskShapes import MaskShapes
 from UVLMReportLib.SegmentationNodes import (
+    LABELMAP,
     TAG_LABEL,
     betweenNodes,
     cutOut,
@@ -24,6 +25,7 @@ from UVLMReportLib.VolumeInput import valuesOnGrid, writingArray
 
 PAUSE_MS = 300  # after the last change of a stroke
 EVENTS = ("SourceRepresentationModified", "SegmentModified", "SegmentAdded", "SegmentRemoved")
+VOLUME_TOLERANCE_ML = 0.001  # volumes are kept with three digits
 COARSE = 2  # the label map that tells sides and places is sent with every second voxel
 
 
@@ -57,8 +59,9 @@ class MaskEdits:
 
     @property
     def pending(self):
-        """True while an edit has not been measured yet."""
-        return self._ready and (self._dirty or bool(self._waiting) or self._request is not None or self._working)
+        """True while the masks have not been looked at yet, or an edit has not been measured yet."""
+        return self._segmentation is not None and (
+            not self._ready or self._dirty or bool(self._waiting) or self._request is not None or self._working)
 
     @property
     def _working(self):
@@ -100,16 +103,23 @@ class MaskEdits:
     # ---- what changed
 
     def _begun(self, changed):
-        """The masks have been looked at for the first time; edits from before the scene was saved count as known."""
+        """The masks have been looked at for the first time. Those with another volume than the report says were edited
+        just now, or before the scene was saved, and not measured."""
         self._ready = True
-        unmeasured = {name for name in self.study.assigned if self.study.assigned[name]} - self._measuredIds()
-        self._waiting |= unmeasured & self._known
+        if not self.study.exists:
+            return
+        volumes = {row["segment"]: row["value"] for row in self.study.report.measurements if row["name"] == "volume"}
+        for name in sorted(self._known):
+            if self._labelOf(name) and abs(volumes.get(name, 0.0) - self._millilitres(name)) > VOLUME_TOLERANCE_ML:
+                self._waiting.add(name)
         if self._dirty:
             self._timer.start(PAUSE_MS)
         self._next()
 
-    def _measuredIds(self):
-        return {row["id"] for row in self.study.report.segments}
+    def _millilitres(self, name):
+        image = self._segmentation.GetSegment(name).GetRepresentation(LABELMAP)
+        voxel = abs(numpy.linalg.det(imageMatrix(image)[:3, :3])) / 1000 if image is not None else 0.0
+        return self.shapes.voxelsOf(name) * voxel
 
     def _touched(self, caller, event):
         self._dirty = True
@@ -134,7 +144,7 @@ class MaskEdits:
             self._waiting.discard(name)
             self._asked.discard(name)
             self.study.setMasksEdited()
-            self.study.report.segment_removed(name)
+            self._removeFromReport(name)
             self.study.saveReport()
             self.removed(self.study, name)
 
@@ -181,6 +191,7 @@ class MaskEdits:
         os.makedirs(folder, exist_ok=True)
         volume, node = self.study.volumeNode, self.study.segmentationNode
         toVolume = betweenNodes(node, volume)
+        titles = {row["id"]: row["title"] for row in self.study.report.segments}
         segments, empty = [], []
         for number, name in enumerate(names):
             found = cutOut(self._segmentation, name, self.shapes.slicesOf(name)) if self.shapes.voxelsOf(name) else None
@@ -193,7 +204,8 @@ class MaskEdits:
             yield from writingArray(mask.view(numpy.uint8), paths[0])
             yield from writingArray(valuesOnGrid(volume, toRas, mask.shape), paths[1])
             segments.append({"id": name, "label": self._labelOf(name), "mask": paths[0], "image": paths[1],
-                             "ijk_to_ras": toRas.tolist(), "title": self._segmentation.GetSegment(name).GetName()})
+                             "ijk_to_ras": toRas.tolist(),
+                             "title": titles.get(name) or self._segmentation.GetSegment(name).GetName()})
         params = {"segments": segments}
         context = yield from self._writingContext(os.path.join(folder, "labels.npy"), toVolume)
         if context is not None:
@@ -245,11 +257,14 @@ class MaskEdits:
             else:
                 report.segment_added(row["id"], drawn.get(row["id"]) or None, row, own)
         for name in result["empty"]:
-            if name in known:
-                report.segment_removed(name)
+            self._removeFromReport(name)
         self.study.saveReport()
         self.measured(self.study, names)
         self._next()
+
+    def _removeFromReport(self, name):
+        if name in {row["id"] for row in self.study.report.segments}:  # not one that the user drew and nobody named
+            self.study.report.segment_removed(name)
 
     def _refused(self, failure, folder):
         self._request = None
