@@ -42,7 +42,8 @@ def check_case(table: CaseTable, case: Case, mapping: Mapping, picture: Path | N
     if case.has_masks and not missing:
         try:
             target = paint(table, case, volume, mapping)
-            problems += mask_problems(case, volume, target, mapping)
+            if not any(problem.kind == "no CT" for problem in problems):  # its values would accuse every mask
+                problems += mask_problems(case, volume, target, mapping)
         except (CaseError, VolumeError) as error:
             problems.append(Problem("error", case.case_id, "mask", str(error), case.labels))
     problems += text_problems(case, volume, target)

@@ -26,12 +26,13 @@ def check_page(name: str, cases: list[Case], facts: dict[str, dict], problems: l
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    cards = _cards(cases, facts, problems, pictures)
     template = environment.from_string((ASSETS / "check.html").read_text("utf-8"))
     css = REPORT_CSS.read_text("utf-8") + (ASSETS / "check.css").read_text("utf-8")
     return template.render(name=name, css=jinja2.utils.markupsafe.Markup(css), verdict=_verdict(cases, problems),
                            figures=_figures(cases, problems), ranges=_ranges(facts), findings=_findings(cases),
-                           kinds=_kinds(problems), general=[row for row in problems if not row.case_id],
-                           cards=_cards(cases, facts, problems, pictures))
+                           kinds=_kinds(cards), general=[row for row in problems if not row.case_id],
+                           notes=_notes(problems), cards=cards[:MOST_CARDS])
 
 
 def _verdict(cases: list[Case], problems: list[Problem]) -> str:
@@ -79,15 +80,22 @@ def _findings(cases: list[Case]) -> list[dict]:
     return rows
 
 
-def _kinds(problems: list[Problem]) -> list[dict]:
-    """Kinds of problems with the number of cases, the gravest first."""
+def _kinds(cards: list[dict]) -> list[dict]:
+    """Kinds of errors and warnings with the number of cases, the gravest first."""
     found: dict[str, dict] = {}
-    for problem in problems:
-        row = found.setdefault(problem.kind, {"name": problem.kind, "severity": problem.severity, "cases": set()})
-        row["cases"].add(problem.case_id)
-        row["severity"] = min(row["severity"], problem.severity, key=SEVERITIES.index)
-    rows = [{**row, "count": len(row["cases"])} for row in found.values()]
+    for card in cards:
+        for problem in card["problems"]:
+            row = found.setdefault(problem.kind, {"name": problem.kind, "severity": problem.severity, "cases": set()})
+            row["cases"].add(card["name"])
+            row["severity"] = min(row["severity"], problem.severity, key=SEVERITIES.index)
+    rows = [{**row, "count": len(row["cases"])} for row in found.values() if row["severity"] != "note"]
     return sorted(rows, key=lambda row: (SEVERITIES.index(row["severity"]), -row["count"], row["name"]))
+
+
+def _notes(problems: list[Problem]) -> str:
+    """Kinds of notes with the number of cases: "no report 12, geometry 3"."""
+    found = Counter(problem.kind for problem in problems if problem.severity == "note" and problem.case_id)
+    return ", ".join(f"{kind} {count}" for kind, count in found.most_common())
 
 
 def _cards(cases: list[Case], facts: dict, problems: list[Problem], pictures: Path) -> list[dict]:
@@ -106,12 +114,12 @@ def _cards(cases: list[Case], facts: dict, problems: list[Problem], pictures: Pa
                       "about": _about(case, read), "rank": (SEVERITIES.index(rows[0].severity), case.case_id),
                       "picture": f"{pictures.name}/{picture.name}" if picture.exists() else "",
                       "why": "no picture: the scan cannot be read"})
-    return sorted(cards, key=lambda card: card["rank"])[:MOST_CARDS]
+    return sorted(cards, key=lambda card: card["rank"])
 
 
 def _about(case: Case, read: dict | None) -> str:
     parts = [case.source, case.split, f"patient {case.patient_id}" if case.patient_id else ""]
     if read:
         parts.append(" × ".join(map(str, read["shape"])) + " voxels")
-        parts.append(" × ".join(f"{step:g}" for step in read["spacing"]) + " mm")
+        parts.append(" × ".join(f"{step:.3g}" for step in read["spacing"]) + " mm")
     return " · ".join(part for part in parts if part)

@@ -12,7 +12,7 @@ from uvlm_core.volumes.volume import Volume
 HEIGHT, GAP, GROUND = 260, 6, (24, 29, 34)  # pixels; colour between the slices
 SOFT, LUNG = (40, 400), (-500, 1400)  # level and width in HU
 COARSEST = 1.2  # mm of a pixel; larger scans get more
-STRENGTH = 0.45  # of the masks' colours; their outlines are drawn full
+STRENGTH = 0.35  # of the masks' colours; their outlines are drawn full
 
 
 def draw_case(volume: Volume, label_map: np.ndarray | None, about: set[str]) -> np.ndarray:
