@@ -1,4 +1,4 @@
-"""Studies for the tests of the editor: a phantom's true masks and report in the pipeline's own form, and a small one."""
+"""Studies for the tests of the editor: of a phantom's true masks in the pipeline's own form, and a small one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def phantom_study(seed: int) -> Study:
 
 
 NODULE = "lung_nodule_1"
-TEXT = ("Lungs: There is a 24 mm nodule in the left upper lobe. A 9 mm nodule in the right lower lobe. No consolidation.\n"
+TEXT = ("Lungs: There is a 24 mm nodule in the left upper lobe. A 9 mm nodule in the right lower lobe. "
+        "No consolidation.\n"
         "Heart and vessels: The heart is normal in size.\n"
         "Upper abdomen: There is a 3.1 x 2.2 cm lesion in the liver.\n"
         "Impression: Lung nodule in the left upper lobe. Liver lesion.")

@@ -203,7 +203,7 @@ def test_any_typing_keeps_document_and_sentences_together(seed):
     """Random edits: the document equals a plain text with the same edits, ids stay unique, undo goes all the way."""
     chance = random.Random(seed)
     clock = Clock(step=10)
-    report = EditableReport.from_study(phantom_study(3).content, clock)
+    report = EditableReport.from_study(phantom_study(6).content, clock)
     first = report.layout().text
     pieces = [" ", ".", ". ", "no", "A new one. ", " 12 mm", "\n", "(e.g. x)", "ü", "", "and ", "5.5 cm"]
     for _ in range(60):

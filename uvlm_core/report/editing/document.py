@@ -92,6 +92,7 @@ class Document:
         self._revision = 0
         self._facts_revision = 0
         self._derived: dict[str, tuple] = {}
+        self._read: dict[str, tuple] = {}
         self._cache: dict[str, tuple[int, Any]] = {}
 
     # ---- reading
@@ -338,20 +339,25 @@ class Document:
         return _View(tuple(sections), sentences, with_dismissals(_unique(common.get(None, ())), self._cells[DISMISSED]))
 
     def _derive(self, row: Written, section: str, rows: Mapping[str, Mapping]) -> tuple:
-        """(fields, own flags) of a sentence, made again only where it or the facts have changed."""
-        key = (row, section, self._facts_revision)
+        """(key, fields, own flags) of a sentence, made again only where it or the facts have changed."""
         known = self._derived.get(row.id)
+        key = (row, section, self._facts_revision)
         if known is None or known[0][0] is not row or known[0][1:] != key[1:]:
             fields = fields_of(row, self._values)
             flags = flags_of_sentence(row, section, fields, rows, self._measured, self._facts.imaged, self._facts.gone,
                                       self._cells[PRIOR])
             known = self._derived[row.id] = (key, fields, flags)
-        return known[1], known[2]
+        return known
 
     def _sentence(self, row: Written, section: str, own: tuple, common: Sequence[Flag]) -> Sentence:
-        flags = _unique([*own[1], *common])
-        return Sentence(**vars(row), section=section, fields=own[0],
-                        flags=with_dismissals(flags, self._cells[DISMISSED]) if flags else ())
+        """The sentence as it is read: the same object as long as nothing about it has changed."""
+        known, dismissed = self._read.get(row.id), self._cells[DISMISSED]
+        if known is None or known[0] is not own or known[1] != common or known[2] is not dismissed:
+            flags = _unique([*own[2], *common])
+            made = Sentence(**vars(row), section=section, fields=own[1],
+                            flags=with_dismissals(flags, dismissed) if flags else ())
+            known = self._read[row.id] = (own, common, dismissed, made)
+        return known[3]
 
     def _outside_flags(self) -> list[Flag]:
         """Flags of another checker, of sentences that still say what they said then."""

@@ -77,7 +77,8 @@ def values_now(tie: Tie, values: Values) -> tuple[float, ...] | None:
 
 def tie_generated(row: Written, values: Values, labels: Mapping[str, str]) -> tuple[Tie, ...]:
     """Ties the measurements of a generated sentence to its linked masks: those that were filled in from a mask, and
-    those near what a mask measures. A number far from every mask is left to the checks.
+    those near what a mask measures; also to another mask of the finding that measures just what the text says. A number
+    far from every mask is left to the checks.
 
     Args:
         labels: segment id -> label.
@@ -90,6 +91,10 @@ def tie_generated(row: Written, values: Values, labels: Mapping[str, str]) -> tu
         own = filled.get(expression.start)
         name = own if own in values and _measured(own, expression, values) else next(
             (name for name in choices if _near(expression, values[name])), None)
+        if name is None:
+            others = [name for name, label in labels.items() if label in _labels_of(row)]
+            name = next((name for name in _choices(expression, others, values, labels, taken)
+                         if _says(expression, row.text, values[name])), None)
         if name is not None:
             taken.append((name, expression.quantities[0]))
             ties.append(_tie(expression, name, values))
@@ -111,7 +116,7 @@ def tie_again(row: Written, carried: Sequence[tuple[Tie, bool]], values: Values,
     ties = []
     for expression in find_expressions(row.text):
         old = next((entry for entry in free if entry[0].start < expression.end and expression.start < entry[0].end
-                    and entry[0].quantities == expression.quantities), None)
+                    and _alike(entry[0].quantities, expression.quantities)), None)
         if old is not None:
             free.remove(old)
             tie, touched = old
@@ -120,8 +125,7 @@ def tie_again(row: Written, carried: Sequence[tuple[Tie, bool]], values: Values,
             taken.append((tie.segment, tie.quantities[0]))
             continue
         for name in _choices(expression, row.segments, values, labels, taken):
-            now = tuple(values[name][quantity] for quantity in expression.quantities)
-            if rendered(row.text, expression, now) == row.text[expression.start : expression.end]:
+            if _says(expression, row.text, values[name]):
                 ties.append(_tie(expression, name, values))
                 taken.append((name, expression.quantities[0]))
                 break
@@ -148,6 +152,23 @@ def _choices(expression, segments, values: Values, labels, taken) -> list[str]:
 def _near(expression: Expression, own: Mapping[str, float]) -> bool:
     return all(abs(own[name] - value) <= max(_LEAST[name], LARGEST_RATIO * abs(own[name]))
                for name, value in zip(expression.quantities, expression.values, strict=True))
+
+
+def _says(expression: Expression, text: str, own: Mapping[str, float]) -> bool:
+    """The text is what would be written of this mask."""
+    now = tuple(own[quantity] for quantity in expression.quantities)
+    return rendered(text, expression, now) == text[expression.start : expression.end]
+
+
+def _alike(first: Sequence[str], second: Sequence[str]) -> bool:
+    """A short axis reads as a diameter where only its number stands in the text."""
+    lengths = (DIAMETER, SHORT_AXIS)
+    return len(first) == len(second) and all(
+        left == right or (left in lengths and right in lengths) for left, right in zip(first, second, strict=True))
+
+
+def _labels_of(row: Written) -> set[str]:
+    return {finding.label for finding in findings() if finding.name in row.findings and finding.label is not None}
 
 
 def _sized(label: str | None) -> bool:

@@ -14,7 +14,7 @@ from uvlm_core.report.editing.facts import Facts
 from uvlm_core.report.editing.fields import tie_generated
 from uvlm_core.report.editing.flags import FIELD_OF_VIEW
 from uvlm_core.report.editing.history import Clock, utc_now
-from uvlm_core.report.editing.rows import SENTENCE, SectionRow, Written
+from uvlm_core.report.editing.rows import SENTENCE, SectionRow, Tie, Written
 from uvlm_core.report.editing.signing import Signing
 from uvlm_core.report.editing.states import check_signature
 
@@ -48,7 +48,7 @@ class EditableReport(Signing):
         sections, rows = {}, []
         for section in content["report"]["sections"]:
             own = [_written(row, " " if number else "") for number, row in enumerate(section["sentences"])]
-            rows += [replace(row, ties=tie_generated(row, values, labels)) for row in own]
+            rows += [_tied(row, tie_generated(row, values, labels)) for row in own]
             sections[section["name"]] = SectionRow(section["title"], tuple(row.id for row in own))
         generated = {name: {"title": row.title, "sentences": [
             {"id": entry.id, "text": entry.text} for entry in rows if entry.id in row.sentences]}
@@ -164,6 +164,11 @@ def training_text(report: EditableReport) -> dict:
             "edited": report.text_of("edited"),
             "findings": [{"name": row["name"], "state": row["state"], "by": row["by"]} for row in report.findings],
             "edits": edits}
+
+
+def _tied(row: Written, ties: tuple[Tie, ...]) -> Written:
+    """A sentence with live fields is linked to their masks."""
+    return replace(row, ties=ties, segments=tuple(dict.fromkeys([*row.segments, *(tie.segment for tie in ties)])))
 
 
 def _written(row: Mapping, lead: str) -> Written:
