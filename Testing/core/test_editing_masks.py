@@ -133,6 +133,15 @@ def test_a_change_that_the_text_does_not_show_is_not_stale(report):
     assert len(report.changes) == 1  # the same again is no news
 
 
+def test_rows_of_masks_are_taken_over(report):
+    row = next(row for row in report.segments if row["id"] == NODULE)
+    report.apply_measurements([], [{**row, "side": None, "place": None, "volume_ml": 1.0}])  # without its organs
+    now = next(row for row in report.segments if row["id"] == NODULE)
+    assert now == {**row, "volume_ml": 1.0} and now["place"] == "left upper lobe"
+    report.apply_measurements([], [{**row, "side": "right", "place": "right upper lobe"}])
+    assert [flag.kind for flag in report.sentence("s1").flags] == ["side"]
+
+
 def test_a_field_that_is_dismissed_stays_until_the_mask_changes_again(report):
     report.apply_measurements([measurement(NODULE, "longest_diameter", 22.0)])
     report.dismiss_field("s1", 0)

@@ -93,6 +93,7 @@ class Document:
         self._facts_revision = 0
         self._derived: dict[str, tuple] = {}
         self._read: dict[str, tuple] = {}
+        self._texts: dict[str, tuple] = {}
         self._cache: dict[str, tuple[int, Any]] = {}
 
     # ---- reading

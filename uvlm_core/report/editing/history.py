@@ -155,14 +155,9 @@ class History:
         """The next typing is a change of its own."""
         self._typed = None
 
-    def to_dict(self) -> dict:
-        """Plain JSON values."""
-        return {"changes": [change.to_dict() for change in self.changes], "undo": list(self.undo_stack),
-                "redo": list(self.redo_stack)}
-
     @staticmethod
     def from_dict(values: Mapping, where: str) -> History:
-        """The history of `to_dict`. Raises EditError."""
+        """The history of a saved report: `changes`, `undo`, `redo`. Raises EditError."""
         row = read(_StoredHistory, values, where)
         changes = [Change.from_dict(change, f"{where}.changes[{number}]") for number, change in enumerate(row.changes)]
         for number, change in enumerate(changes, 1):

@@ -51,8 +51,7 @@ class MaskEdits(Insertions):
         if unknown:
             raise EditError(f"The report has no mask {', '.join(map(repr, unknown))}; tell first that it was added.")
         values = checked_measurements(measurements, self._facts.segments)
-        # an edit of the mask does not change how probable the model found it, so other parts of the row stay
-        merged = {name: {**self._facts.segments[name], **row} for name, row in rows.items()}
+        merged = {name: _merged(self._facts.segments[name], row) for name, row in rows.items()}
         known = self._facts.measurements
         changed = [row for name, row in values.items() if known.get(name, {}).get("value") != row["value"]]
         if not changed and all(self._facts.segments[name] == row for name, row in merged.items()):
@@ -200,6 +199,12 @@ class MaskEdits(Insertions):
     def _offer(self, row: OfferRow) -> Offer:
         return Offer(row.id, row.segment, row.finding, finding_named(row.finding).region,
                      finding_sentence(row.finding, self._segments([row.segment])))
+
+
+def _merged(known: Mapping, row: Mapping) -> dict:
+    """A row with new values; a measurement without the organs around knows no side and place, which then stay."""
+    alone = row["side"] is None and row["place"] is None
+    return {**known, **row, **({"side": known["side"], "place": known["place"]} if alone else {})}
 
 
 def _without(facts: Facts, segment_id: str) -> Facts:

@@ -8,7 +8,7 @@ from typing import Any
 
 from uvlm_core.errors import EditError
 from uvlm_core.report.editing.facts import Facts
-from uvlm_core.report.editing.history import Clock, History
+from uvlm_core.report.editing.history import Change, Clock, History
 from uvlm_core.report.editing.json_form import plain, read
 from uvlm_core.report.editing.rows import (
     ANSWERED,
@@ -55,21 +55,41 @@ class _Stored:
     used_ids: int
 
 
-def to_dict(report) -> dict:
-    """Plain JSON values of a report (its parts, not what is derived from them)."""
-    cells = report._cells
-    sections = tuple(_StoredSection(name, cells[SECTION + name].title, cells[SECTION + name].tail,
-                                    tuple(cells[SENTENCE + entry] for entry in cells[SECTION + name].sentences))
-                     for name in cells[ORDER])
-    overruled = {key[len(FINDING):]: row for key, row in sorted(cells.items()) if key.startswith(FINDING)}
-    return plain(_Stored(SCHEMA, report._study, report._facts, report._generated, sections, overruled,
-                         cells[DISMISSED], cells[ANSWERED], cells[PRIOR], report._history.to_dict(), report._signature,
-                         report._addenda, report._used_ids))
-
-
 def to_json(report) -> str:
-    """One line of ASCII; equal reports give equal texts."""
-    return json.dumps(to_dict(report), ensure_ascii=True, separators=(",", ":"))
+    """One line of ASCII; equal reports give equal texts.
+
+    The texts of rows are kept from the last time (rows never change, they are replaced), so that a report can be saved
+    after every typed letter, whatever the length of its history.
+    """
+    cells, known = report._cells, report._texts
+
+    def kept(key: str, row, values=plain) -> str:
+        if key not in known or known[key][0] is not row:
+            known[key] = (row, _text(values(row)))
+        return known[key][1]
+
+    sections = []
+    for name in cells[ORDER]:
+        row = cells[SECTION + name]
+        sentences = ",".join(kept(SENTENCE + entry, cells[SENTENCE + entry]) for entry in row.sentences)
+        sections.append(f'{{"name":{_text(name)},"title":{_text(row.title)},"tail":{_text(row.tail)},'
+                        f'"sentences":[{sentences}]}}')
+    history = report._history
+    changes = ",".join(kept(f"change:{change.number}", change, Change.to_dict) for change in history.changes)
+    overruled = {key[len(FINDING):]: row for key, row in sorted(cells.items()) if key.startswith(FINDING)}
+    parts = {"schema": _text(SCHEMA), "study": kept("study", report._study), "facts": kept("facts", report._facts),
+             "generated": kept("generated", report._generated), "sections": f"[{','.join(sections)}]",
+             "overruled": _text(plain(overruled)), "dismissed": _text(plain(cells[DISMISSED])),
+             "answered_offers": _text(cells[ANSWERED]), "has_prior": _text(cells[PRIOR]),
+             "history": f'{{"changes":[{changes}],"undo":{_text(history.undo_stack)},'
+                        f'"redo":{_text(history.redo_stack)}}}',
+             "signature": _text(plain(report._signature)), "addenda": _text(plain(report._addenda)),
+             "used_ids": _text(report._used_ids)}
+    return "{" + ",".join(f'"{name}":{text}' for name, text in parts.items()) + "}"
+
+
+def _text(value) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
 def from_json(kind, text: str, clock: Clock):
