@@ -140,12 +140,10 @@ class Jobs:
             job, work = self._work.get()
             message = self._outcome(job, work)
             del work
-            if "error" in message:
-                give_back_memory()  # before the client tries something smaller
+            give_back_memory()  # before the client asks for the next job
             self._release(job)
             job.answer(message)
             del job, message
-            give_back_memory()
             with self._lock:
                 if self._work.empty():
                     self._idle.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import threading
@@ -26,6 +27,8 @@ class Packages:
     def _import_torch(self) -> None:
         try:
             importlib.import_module("torch")
+            gc.collect()
+            gc.freeze()  # its many objects live as long as the process: looking for cycles among them costs 0.1 s
         except Exception as error:  # a half-installed one raises anything
             if importlib.util.find_spec("torch") is None:
                 self._problem = "not installed"

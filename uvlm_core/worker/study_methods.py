@@ -110,7 +110,11 @@ def export_study(values: dict, job: Job) -> dict:
     from uvlm_core.inference.progress import Monitor
     from uvlm_core.worker.volume_files import open_labels
 
+    volume, labels = _volume(values["volume"]), open_labels(values["labels"])
     with Monitor(job.progress).stage("save"):
-        folder = export(values["out"], _volume(values["volume"]), open_labels(values["labels"]), values["content"],
-                        values["attribution"])
+        try:
+            folder = export(values["out"], volume, labels, values["content"], values["attribution"])
+        except (KeyError, TypeError, IndexError) as error:  # the page and the text ask for what a study has
+            raise check.wrong("content", "the whole content of a study.json", f"one that does not fit: {error!r}"
+                              ) from error
     return {"study": str(folder)}
