@@ -7,8 +7,11 @@ import json
 from datetime import datetime
 
 import pytest
+from dataset_folders import kept_cases
 from editing_study import NODULE, Clock, measurement, phantom_study, study
 
+from uvlm_core.datasets.importers.kept_cases import cases
+from uvlm_core.datasets.layout import ImportOptions
 from uvlm_core.errors import EditError, SignedError
 from uvlm_core.report.editing import EditableReport, training_text
 from uvlm_core.report.labeler import label_report
@@ -285,6 +288,20 @@ def test_training_text_of_a_draft_and_of_a_signed_report(report):
     report.add_addendum("Dr B", "One word.")
     row = training_text(report)
     assert row["state"] == "addendum" and row["signed"].endswith("Liver lesion.\nAddendum: One word.")
+
+
+def test_a_signed_report_is_read_as_a_kept_case(tmp_path):
+    report = EditableReport.from_study(phantom_study(8).content)
+    report.override_finding("Bronchiectasis", "absent")
+    report.sign("Dr A")
+    assert "Field of view:" in report.signature.text
+    folder = kept_cases(tmp_path / "kept")
+    (folder / "a-signed" / "report.json").write_text(json.dumps(training_text(report)), "utf-8")
+    case = next(case for case in cases(folder, ImportOptions()) if getattr(case, "case_id", "") == "a-signed")
+    assert "Field of view:" not in case.report and case.report.startswith("Lungs: ")
+    assert case.findings["Bronchiectasis"] == 0
+    assert case.findings == {name: value for name, value in label_report(case.report).items()
+                             if name in case.findings and name != "Bronchiectasis"} | {"Bronchiectasis": 0}
 
 
 def test_the_generated_text_reads_as_the_model_wrote_it():

@@ -69,8 +69,9 @@ def _case(path: Path, options: ImportOptions) -> Iterator[Case | Problem]:
 
 
 def _text(report: dict, drafts: bool) -> str:
-    text = report.get("signed") or (report.get("edited") if drafts else "") or ""
-    return str(text).strip()
+    """Without the lines about the field of view: they are made by rule, a model is not to learn them."""
+    text = str(report.get("signed") or (report.get("edited") if drafts else "") or "")
+    return "\n".join(line for line in text.splitlines() if not line.startswith("Field of view:")).strip()
 
 
 def _findings(report: dict, text: str) -> dict[str, int]:
