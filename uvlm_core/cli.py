@@ -110,14 +110,30 @@ def phantom(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe (demo) or path of a .json file.")],
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe or path of a .json file.")],
     out: Out,
     stage: Annotated[int | None, typer.Option(help="Only this stage, from 1; default: all.")] = None,
     start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to start from.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the real scans; default: UVLM_DATA.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
+    estimate: Annotated[bool, typer.Option("--estimate", help="Only tell parameters, memory and time.")] = False,
+    export_shell: Annotated[Path | None, typer.Option(help="Only write a shell script that trains.")] = None,
+    export_slurm: Annotated[Path | None, typer.Option(help="Only write a SLURM script that trains.")] = None,
+    nodes: Annotated[int, typer.Option(help="Machines of the SLURM script.")] = 1,
+    gpus: Annotated[int, typer.Option(help="GPUs per machine of the scripts.")] = 1,
 ) -> None:
     """Train the stages of a recipe; the same command resumes them."""
+    if estimate:
+        from uvlm_core.training.estimate import estimate_command
+
+        print("\n".join(estimate_command(recipe, out, data, device)))
+        return
+    if export_shell or export_slurm:
+        from uvlm_core.training.launch_script import export_scripts
+
+        for path in export_scripts(recipe, out, stage, start, data, export_shell, export_slurm, nodes, gpus):
+            print(f"Script: {path}")
+        return
     from uvlm_core.training.run import train_command
 
     with stoppable("Stopped. The same command goes on from the last checkpoint.") as stop:

@@ -28,6 +28,7 @@ from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.schedule import AveragedWeights, parameter_groups, rate_factor
 
 CHECKPOINT = "checkpoint.safetensors"
+clock = time.perf_counter
 
 
 @dataclass
@@ -82,7 +83,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     for step in range(state["step"], recipe.steps):
         if state["finished"]:
             break
-        started = time.perf_counter()
+        started = clock()
         row = optimize(step_module, optimizer, recipe, seed, step, autocast)
         average.update(model, step)
         state["step"] = step + 1
@@ -91,7 +92,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
             row |= {f"validation_{name}": value for name, value in figures.items()}
             _judge(state, figures, recipe)
         if main:
-            log.write({"step": step + 1, **row, "seconds": round(time.perf_counter() - started, 3)})
+            log.write({"step": step + 1, **row, "seconds": round(clock() - started, 3)})
         bar.set_postfix_str(f"loss {row['loss']:.3f}")
         bar.update()
         stop = processes.mean_over_processes([cancel()])[0] > 0

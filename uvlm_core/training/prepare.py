@@ -88,13 +88,20 @@ def report_of(planted: list[dict], imaged: list[str], rng: np.random.Generator) 
 
 
 def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | None,
-            progress: Callable[[int, int], None] = lambda done, total: None) -> list[GridCase]:
+            progress: Callable[[int, int], None] = lambda done, total: None,
+            sample: bool = False) -> list[GridCase]:
     """All cases of the sources, made where they are not there yet; processes that train together share the work.
+
+    `sample` takes only the first case of each source, and none that is held out.
 
     Raises:
         CaseError: a source is unknown or its files are missing.
     """
     jobs = [job for source in sources for job in _jobs(source, data_root, spec)]
+    if sample:
+        jobs = [next((job for job in jobs if job[1]["name"] == name and not job[1].get("held_out")), None)
+                for name in dict.fromkeys(source["name"] for _, source, _ in jobs)]
+        jobs = [job for job in jobs if job is not None]
     names = Counter(Path(name).name for name, _, _ in jobs)  # tokens are cached under them
     if twice := [name for name, count in names.items() if count > 1]:
         raise CaseError(f"Two data sources have a case {twice[0]}. Give each scan to one source only.")
@@ -106,6 +113,12 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     processes.wait()
     siblings = Counter(source["name"] for _, source, _ in jobs)
     return [_load(out / name, source, siblings[source["name"]]) for name, source, _ in jobs]
+
+
+def count_cases(sources: list[dict], spec: GridSpec, data_root: Path | None) -> tuple[int, int]:
+    """How many cases the sources have, (to train on, held out), without making any."""
+    held_out = [bool(source.get("held_out")) for row in sources for _, source, _ in _jobs(row, data_root, spec)]
+    return held_out.count(False), held_out.count(True)
 
 
 def _jobs(source: dict, data_root: Path | None, spec: GridSpec) -> list[tuple[str, dict, Callable]]:

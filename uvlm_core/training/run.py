@@ -17,9 +17,12 @@ from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.tokenizer import VISION_END, VISION_START
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
+from uvlm_core.training.estimate import data_root
 from uvlm_core.training.loop import StageTask, fit
+from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.worker.memory import give_back_memory
 
 WEIGHTS = "model.safetensors"
 
@@ -41,7 +44,7 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     recipe, out = load_recipe(recipe_path), Path(out)
     if stage is not None and not 1 <= stage <= len(recipe.stages):
         raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
-    root = data or (Path(os.environ["UVLM_DATA"]) if os.environ.get("UVLM_DATA") else None)
+    root = data_root(data)
     place = processes.join(device)
     out.mkdir(parents=True, exist_ok=True)
     if processes.is_main():
@@ -70,13 +73,40 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
     model.keep_activations(not part.checkpointing)
     cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
     task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
-    figures = fit(model, task, part, folder, recipe.seed + number, cancel)
+    try:
+        figures = fit(model, task, part, folder, recipe.seed + number, cancel)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        trouble = error.with_traceback(None)  # its frames hold the tensors
+    else:
+        trouble = None
+    if trouble is not None:
+        del model, task
+        raise RecipeError(_memory_advice(recipe, number, device, cases, folder.parent)) from trouble
     if processes.is_main():
         _write_json(folder / "figures.json", figures)
         save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, f"{done}.writing")
         os.replace(f"{done}.writing", done)
     processes.wait()
     return done
+
+
+def _memory_advice(recipe: Recipe, number: int, device: torch.device, cases: list[GridCase], out: Path) -> str:
+    from uvlm_core.training.estimate import what_fits
+
+    give_back_memory()
+    try:
+        ways = what_fits(recipe, number, device, cases[:1], out / "estimate")
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        ways = []
+    kind = recipe.stages[number - 1].kind
+    text = f"The {kind} stage (number {number}) needs more memory than {device} has. "
+    if ways:
+        return text + "What would fit, to be set in the recipe: " + "; ".join(ways) + "."
+    return text + "Even small patches do not fit: close other programs, or take a smaller model or a larger machine."
 
 
 def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None):
