@@ -1,4 +1,4 @@
-"""Ground for the journeys: phantoms as volumes, waiting for what comes later, painting in masks."""
+"""Ground for the journeys: phantoms as volumes, waiting for what comes later, painting in masks, reading back."""
 
 import time
 
@@ -6,7 +6,15 @@ import numpy
 import slicer
 
 from UVLMReportLib.Bootstrap import makeCoreImportable
-from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray, vtkMatrix
+from UVLMReportLib.SegmentationNodes import (
+    LABELMAP,
+    TAG_LABEL,
+    TAG_PROBABILITY,
+    imageArray,
+    segmentIds,
+    tagOf,
+    vtkMatrix,
+)
 
 SEED, SHAPE = 21, (72, 96, 96)
 
@@ -71,3 +79,26 @@ def drawBall(segmentationNode, volumeNode, name, centre, radius):
     ball = (k - centre[0]) ** 2 + (j - centre[1]) ** 2 + (i - centre[2]) ** 2 <= radius ** 2
     slicer.util.updateSegmentBinaryLabelmapFromArray(ball.astype(numpy.uint8), segmentationNode, segmentId, volumeNode)
     return segmentId
+
+
+def drained(steps):
+    """What a generator for InSteps returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value
+
+
+def tagsOf(study):
+    """(id, name, label, probability) of each segment."""
+    segmentation = study.segmentationNode.GetSegmentation()
+    return [(name, segmentation.GetSegment(name).GetName(), tagOf(segmentation.GetSegment(name), TAG_LABEL),
+             tagOf(segmentation.GetSegment(name), TAG_PROBABILITY)) for name in segmentIds(segmentation)]
+
+
+def tableOf(study):
+    """The texts of the table of findings, row by row."""
+    table = study.tableNode.GetTable()
+    return [[str(table.GetValue(row, column)) for column in range(table.GetNumberOfColumns())]
+            for row in range(table.GetNumberOfRows())]

@@ -9,7 +9,7 @@ import tempfile
 import numpy
 import slicer
 
-from UVLMReportLib.JourneyScene import drawBall, eraseHalf, phantomVolume, turned, waitFor
+from UVLMReportLib.JourneyScene import drained, drawBall, eraseHalf, phantomVolume, tableOf, tagsOf, turned, waitFor
 from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.SegmentationNodes import TAG_LABEL, TAG_PROBABILITY, segmentIds, segmentsAt, tagOf, vtkMatrix
 from UVLMReportLib.StudyScene import StudyScene
@@ -105,7 +105,7 @@ class Journeys:
         content, node = study.content, study.segmentationNode
         self.assertEqual(segmentIds(node.GetSegmentation()), [row["id"] for row in content["segments"]])
         masks = numpy.frombuffer(gzip.decompress(study.originalMasks()), numpy.uint8, offset=352)
-        labels = _drained(makingLabelMap(study))
+        labels = drained(makingLabelMap(study))
         parts = numpy.isin(masks.reshape(labels.shape), [row["label"] for row in content["segments"]])
         self.assertTrue((labels[labels > 0] == masks.reshape(labels.shape)[labels > 0]).all())
         self.assertGreater((labels > 0).sum() / parts.sum(), 0.99)  # specks of lesions are no segments
@@ -207,16 +207,17 @@ class Journeys:
     def test_savedSceneComesBackEqual(self):
         self.delayDisplay("Save and load again")
         study = self.study()
-        sentence, segment = self.measuredLesion(study)
+        _sentence, segment = self.measuredLesion(study)
         eraseHalf(study.segmentationNode, segment)
         waitFor(lambda: study.report.stale_fields, 20, "the stale field")
         self.measured(study)
         study.report.override_finding(study.content["findings"][0]["name"], "uncertain")
-        study.report.edit_sentence(next(s.id for s in study.report.sentences if s.id.startswith("s")), "Größe unverändert.")
+        typed = next(s.id for s in study.report.sentences if s.id.startswith("s"))
+        study.report.edit_sentence(typed, "Größe unverändert.")
         study.saveReport()
         before = (study.report.to_json(), study.content, study.originalMasks(), study.attributionFile(),
-                  _tags(study), _table(study))
-        labels = _drained(makingLabelMap(study))
+                  tagsOf(study), tableOf(study))
+        labels = drained(makingLabelMap(study))
         path = os.path.join(self.folder, "saved ü.mrb")
         self.assertTrue(slicer.util.saveScene(path))
         slicer.mrmlScene.Clear(0)
@@ -225,8 +226,8 @@ class Journeys:
         again = StudyScene.find(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))
         self.assertIsNotNone(again)
         self.assertEqual((again.report.to_json(), again.content, again.originalMasks(), again.attributionFile(),
-                          _tags(again), _table(again)), before)
-        self.assertTrue((_drained(makingLabelMap(again)) == labels).all())
+                          tagsOf(again), tableOf(again)), before)
+        self.assertTrue((drained(makingLabelMap(again)) == labels).all())
         self.measured(again)
         self.assertTrue(again.masksEdited)
         self.assertEqual(again.report.to_json(), before[0])  # the first look at the masks changes nothing
@@ -384,15 +385,6 @@ class Journeys:
                 self.assertIn(study.content["provenance"]["model"], written)
 
 
-def _drained(steps):
-    """What a generator for InSteps returns."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as finished:
-            return finished.value
-
-
 def _values(study, without):
     """Measurements of all masks but one."""
     return [row for row in study.report.measurements if row["segment"] != without]
@@ -401,15 +393,3 @@ def _values(study, without):
 def _sided(sentence):
     return any(f" {side} " in sentence.text for side in ("left", "right")) and bool(sentence.findings) \
         and bool(sentence.segments) and not (" left " in sentence.text and " right " in sentence.text)
-
-
-def _tags(study):
-    segmentation = study.segmentationNode.GetSegmentation()
-    return [(name, segmentation.GetSegment(name).GetName(), tagOf(segmentation.GetSegment(name), TAG_LABEL),
-             tagOf(segmentation.GetSegment(name), TAG_PROBABILITY)) for name in segmentIds(segmentation)]
-
-
-def _table(study):
-    table = study.tableNode.GetTable()
-    return [[str(table.GetValue(row, column)) for column in range(table.GetNumberOfColumns())]
-            for row in range(table.GetNumberOfRows())]

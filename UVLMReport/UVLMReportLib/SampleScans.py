@@ -1,4 +1,4 @@
-"""Two scans for the tutorial in the module Sample Data: a public chest CT, and a synthetic one that needs no network."""
+"""Two scans for the tutorial, in the module Sample Data: a public chest CT, and a synthetic one without a network."""
 
 import slicer
 from slicer.i18n import tr as _
