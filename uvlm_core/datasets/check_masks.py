@@ -18,8 +18,8 @@ from uvlm_core.volumes.volume import Volume
 
 # HU that nearly every voxel of an organ lies between, with and without contrast, healthy or not
 PLAUSIBLE = {**dict.fromkeys(LOBES, (-1100, -300)), "trachea": (-1100, -350), "spine": (-20, 2500), "ribs": (-20, 2500),
-             **dict.fromkeys(("heart", "liver", "spleen", "kidney_left", "kidney_right", "pancreas"), (-60, 450)),
-             "aorta": (-20, 900)}
+             **dict.fromkeys(("liver", "spleen", "kidney_left", "kidney_right", "pancreas"), (-60, 450)),
+             **dict.fromkeys(("heart", "aorta"), (-60, 900))}
 SMALLEST_ML = 5.0  # organs below are cut off by the edge of the scan
 LEAST_SHARE = 0.5  # of an organ's voxels in its range of HU
 BETTER = 0.12  # by how much a moved or flipped mask must fit better to be named
