@@ -144,7 +144,7 @@ for _name in ("startupCompleted", "mrmlSceneChanged"):
 def make_application() -> qSlicerApplication:
     """The one application of the process, its files in a temporary folder of its own.
 
-    Args: none. QT_QPA_PLATFORM is `offscreen` where the environment does not say otherwise.
+    QT_QPA_PLATFORM is `offscreen` where the environment does not say otherwise.
     """
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     folder = Path(tempfile.mkdtemp(prefix="Slicer-"))
@@ -153,6 +153,7 @@ def make_application() -> qSlicerApplication:
         QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, scope, str(folder / "settings"))
     application = qSlicerApplication(folder)
     _add_python_slicer(Path(application.slicerHome))
+    _add_python_slicer(Path(application.slicerHome) / "bin")
     application.setOrganizationName("Slicer harness")
     application.setApplicationName("Slicer")
     return application
@@ -165,3 +166,15 @@ def _add_python_slicer(home: Path) -> None:
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
     program.chmod(0o755)
     os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+
+
+def _add_python_slicer(folder: Path) -> None:
+    """PythonSlicer is the Python that runs here; its folder is on the path, as in Slicer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":
+        (folder / "PythonSlicer.bat").write_text(f'@"{sys.executable}" %*\n', encoding="utf-8")
+    else:
+        program = folder / "PythonSlicer"
+        program.write_text(f"#!/bin/sh\nexec '{sys.executable}' \"$@\"\n", encoding="utf-8")
+        program.chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join((str(folder), os.environ.get("PATH", "")))

@@ -154,11 +154,11 @@ def _add_internal_methods() -> None:
     kind = QtCore.QObject
     kind.__init_subclass__ = classmethod(_keep_errors_whole)
     kind.name = QtProperty("objectName", raw_of(kind, "objectName"), raw_of(kind, "setObjectName"))
-    kind.className = _Internal(lambda self: _text(raw(self, "metaObject")().className()))
-    kind.delete = _Internal(shiboken6.delete)
+    kind.className = Internal(lambda self: _text(raw(self, "metaObject")().className()))
+    kind.delete = Internal(shiboken6.delete)
     raw_emit = kind.__dict__["emit"]
-    kind.emit = _Internal(lambda self, *arguments: _emit(raw_emit, self, arguments))
-    kind.help = _Internal(lambda self: print(sorted(n for n in dir(self) if not n.startswith("_"))))
+    kind.emit = Internal(lambda self, *arguments: _emit(raw_emit, self, arguments))
+    kind.help = Internal(lambda self: print(sorted(n for n in dir(self) if not n.startswith("_"))))
 
 
 def _emit(raw_emit: Any, instance: Any, arguments: tuple) -> Any:
@@ -193,7 +193,7 @@ def _whole(function: Any) -> Any:
     return override
 
 
-class _Internal:
+class Internal:
     """A function given to all QObjects; no Python method, see QtMethod."""
 
     def __init__(self, function: Any) -> None:

@@ -34,8 +34,10 @@ def start() -> Any:
     from .qt_changes import change_qt
     from .scene import make_scene
     from .stand_ins import make_ctk, slicer_classes
+    from .watch import quiet_qt
 
     change_qt(qt)
+    quiet_qt()
     app = make_application()
     slicer.app = app
     mrml = make_scene(slicer, Path(app.temporaryPath))
@@ -109,3 +111,24 @@ def _fill_application(slicer: Any, mrml: Any) -> None:
         app.moduleManager()._add(LoadableModule(name, logic))
     app._main_window = qSlicerMainWindow()
     app._main_window.setCentralWidget(layout.viewport())
+    slicer.util.delayDisplay = _delay_display
+    _add_modules(slicer)
+
+
+def _delay_display(message: str, autoCloseMsec: int = 1000, parent: Any = None, **keywords: Any) -> None:
+    """slicer.util.delayDisplay without the delay: a test need not read the message."""
+    import logging
+
+    import slicer
+
+    logging.info(message)
+    slicer.app.processEvents()
+
+
+def _add_modules(slicer: Any) -> None:
+    """Slicer's own modules in Python that others use."""
+    from .module_manager import load_module
+
+    folder = HERE / "slicer_modules"
+    sys.path.append(str(folder))
+    load_module(folder / "SegmentEditor.py")

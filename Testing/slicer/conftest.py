@@ -42,6 +42,68 @@ def pytest_report_header() -> str:
     return f"Slicer modules: skipped, {REASON}" if REASON else "Slicer modules: on the harness"
 
 
+@pytest.fixture(autouse=True)
+def nothingGoesWrongUnseen():
+    """Fails a test in which a slot, timer or override raised, or a dialog waited in vain. Settings start empty."""
+    import qt
+    from harness.dialogs import DIALOGS
+    from harness.watch import Errors
+
+    qt.QSettings().clear()
+    DIALOGS.clear()
+    errors = Errors()
+    errors.start()
+    yield errors
+    errors.stop()
+    assert not errors.texts, "errors that Slicer would only print:\n" + "\n".join(errors.texts)
+    assert not DIALOGS.unanswered, f"dialogs that nobody answered: {DIALOGS.unanswered}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def noProcessStaysBehind():
+    """Fails where a file of tests leaves a child process running."""
+    from harness.watch import children
+
+    before = children()
+    yield
+    end = time.monotonic() + 5
+    while left := {number: command for number, command in children().items() if number not in before}:
+        assert time.monotonic() < end, f"still running: {left}"
+        time.sleep(0.05)
+
+
+@pytest.fixture()
+def dialogs():
+    """Answers dialogs: `dialogs.answer(qt.QMessageBox.Yes, "/some/path")`; `dialogs.texts` says what was asked."""
+    from harness.dialogs import DIALOGS
+
+    return DIALOGS
+
+
+@pytest.fixture()
+def loopMeter():
+    """`with loopMeter() as meter: ...`; then `meter.longest` and `meter.longest_own`, in seconds."""
+    from harness.watch import LoopMeter
+
+    return LoopMeter
+
+
+@pytest.fixture(scope="session")
+def output() -> Path:
+    """Folder for pictures to look at; not in git."""
+    folder = TESTING / "output"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture()
+def rendering():
+    """Skips a test where views cannot be drawn."""
+    reason = harness.no_rendering()
+    if reason is not None:
+        pytest.skip(reason)
+
+
 @pytest.fixture()
 def scene():
     """The scene, empty but for what a started Slicer has."""
@@ -100,7 +162,8 @@ def openModule(scene):
         if manager.module(path.stem) is None:
             harness.load_module(path)
             opened.append(path.stem)
-        slicer.app.startupCompleted.emit()
+        if path.stem in opened:
+            slicer.app.startupCompleted.emit()
         slicer.util.selectModule(path.stem)
         return getattr(slicer.modules, path.stem + "Widget")
 

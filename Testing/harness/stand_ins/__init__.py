@@ -6,9 +6,18 @@ import types
 from typing import Any
 
 from .. import listing
-from . import collapsible, inputs, mrml_widgets, node_combo_box, segments_table, slice_view, three_d_view
+from . import (
+    collapsible,
+    inputs,
+    mrml_widgets,
+    node_combo_box,
+    segment_editor,
+    segments_table,
+    slice_view,
+    three_d_view,
+)
 
-FILES = (collapsible, inputs, mrml_widgets, node_combo_box, segments_table, slice_view, three_d_view)
+FILES = (collapsible, inputs, mrml_widgets, node_combo_box, segment_editor, segments_table, slice_view, three_d_view)
 
 
 def _classes() -> dict[str, type]:
