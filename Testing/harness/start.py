@@ -45,7 +45,6 @@ def start() -> Any:
     sys.modules["ctk"] = make_ctk(qt)
     vars(slicer).update(slicer_classes())
     _fill_application(slicer, mrml)
-    sys.path.append(str(_scripted_modules()))
     return slicer
 
 
@@ -77,16 +76,6 @@ def _python_folder() -> Path:
         if (folder / "ScriptedLoadableModule.py").is_file():
             return folder
     raise FileNotFoundError(f"SLICER_SRC is {source}, which is no Base/Python folder of Slicer's sources")
-
-
-def _scripted_modules() -> Path:
-    """The folder of the scripted module SampleData: beside SLICER_SRC where that is a checkout, else the stand-in."""
-    source = Path(os.environ.get("SLICER_SRC") or HERE).resolve()
-    for parent in source.parents:
-        real = parent / "Modules" / "Scripted" / "SampleData"
-        if (real / "SampleData.py").is_file():
-            return real
-    return HERE / "scripted_modules"
 
 
 def _register_modules(slicer: Any) -> None:
@@ -130,5 +119,12 @@ def _add_modules(slicer: Any) -> None:
     from .module_manager import load_module
 
     folder = HERE / "slicer_modules"
-    sys.path.append(str(folder))
+    sys.path += [*_real_sample_data(), str(folder)]
     load_module(folder / "SegmentEditor.py")
+
+
+def _real_sample_data() -> list[str]:
+    """The folder of Slicer's own module SampleData where SLICER_SRC lies in a checkout of Slicer."""
+    source = os.environ.get("SLICER_SRC")
+    folders = [parent / "Modules" / "Scripted" / "SampleData" for parent in Path(source or HERE).resolve().parents]
+    return [str(folder) for folder in folders if source and (folder / "SampleData.py").is_file()]
