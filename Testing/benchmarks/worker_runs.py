@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "core"))
-from worker_client import Worker  # noqa: E402
+from worker_client import Worker
 
 LARGE, SPACING = (300, 512, 512), np.diag([0.75, 0.75, 1.25, 1.0])
-STAGES = ("encode", "segment", "measure", "write report", "save")
+STAGES = ("encode", "measure", "save")
 
 
 def runs(worker: Worker, volume: dict, folder: Path, count: int, bundle: dict) -> list[dict]:
@@ -67,7 +67,8 @@ def measures(worker: Worker, folder: Path) -> dict[str, float]:
     contexts = {"coarse context": {"labels": str(folder / "coarse.npy"), "ijk_to_ras": _scaled(2)},
                 "fine context": {"labels": str(folder / "fine.npy"), "ijk_to_ras": _scaled(1)}}
     found = {}
-    for name, size, corner in (("lung_nodule", (24, 40, 40), (130, 200, 100)), ("liver", (90, 250, 230), (20, 130, 100))):
+    masks = (("lung_nodule", (24, 40, 40), (130, 200, 100)), ("liver", (90, 250, 230), (20, 130, 100)))
+    for name, size, corner in masks:
         axes = np.meshgrid(*(np.linspace(-1, 1, extent) for extent in size), indexing="ij")
         np.save(folder / "mask.npy", sum(axis**2 for axis in axes) < 1)
         np.save(folder / "image.npy", rng.integers(-900, 200, size).astype(np.int16))
