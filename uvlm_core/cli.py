@@ -159,6 +159,21 @@ def export_bundle(
     print(f"Bundle: {export_run(run, out, cases, seed, data)}")
 
 
+@app.command("export-study")
+def export_study_files(
+    study: Annotated[Path, typer.Argument(help="Study folder of a finished report.")],
+    dicom: Annotated[Path, typer.Option(help="DICOM folder of the scan that was read.")],
+    out: Out,
+    series: Annotated[str | None, typer.Option(help="Series of the DICOM folder: number or UID.")] = None,
+    edited: Annotated[Path | None, typer.Option(help="Edited report (JSON) of UVLMReport, for FHIR.")] = None,
+) -> None:
+    """Write a study as DICOM SEG and SR and as a FHIR report."""
+    from uvlm_core.report.export_study import export_study
+
+    for path in export_study(study, dicom, out, series, edited, notify=lambda text: print(text, file=sys.stderr)):
+        print(path)
+
+
 @app.command()
 def evaluate(
     bundle: Bundle,
