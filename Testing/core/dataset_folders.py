@@ -231,10 +231,20 @@ def plain_folder(folder: Path) -> Path:
 
 
 def phantoms(folder: Path) -> Path:
-    from uvlm_core.phantom.table import write_cases
-
-    write_cases(2, folder, 20, shape=SHAPE)
+    """Two cases as `uvlm phantom` writes them."""
+    for seed in (20, 21):
+        scan(folder / "images" / f"phantom_{seed}.nii.gz", seed)
+        _copy_labels(folder / "labels" / f"phantom_{seed}.nii.gz", seed)
+    table(folder / "cases.csv", [
+        {"case": f"phantom_{seed}", "image": f"images/phantom_{seed}.nii.gz", "label": f"labels/phantom_{seed}.nii.gz",
+         "report": phantom(seed).report(), "seed": seed, "imaged": " ".join(sorted(phantom(seed).imaged)),
+         "findings": "[]", **phantom(seed).present} for seed in (20, 21)])
     return folder
+
+
+def _copy_labels(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_labelmap(path, phantom(seed).labels, phantom(seed).volume)
 
 
 BUILDERS = {"ct-rate": ct_rate, "rexgroundingct": rexgroundingct, "radgenome-chestct": radgenome,

@@ -157,10 +157,10 @@ def test_html_in_texts_stays_text(tmp_path):
 
 
 def test_phantoms_agree_with_their_own_reports():
-    """Of 30 cases with report, labels and masks from one source, the text checks flag next to none."""
+    """Of 15 cases with report, labels and masks from one source, the text checks flag next to none."""
     flagged = []
-    for seed in range(700, 730):
+    for seed in range(700, 715):
         case = make_phantom(seed, (24, 32, 32))
         row = Case(f"c{seed}", "x", report=case.report(), findings=case.present)
         flagged += [problem for problem in text_problems(row) if problem.severity == "warning"]
-    assert len(flagged) <= 3, flagged
+    assert len(flagged) <= 1, flagged

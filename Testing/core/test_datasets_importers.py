@@ -200,6 +200,12 @@ def test_dicom_folders_are_scans(tmp_path):
 
 
 def test_phantoms(folders, tmp_path):
+    from uvlm_core.phantom.table import COLUMNS, write_cases
+
+    write_cases(1, tmp_path / "written", 20, shape=(24, 32, 32))
+    head = (tmp_path / "written" / "cases.csv").read_text("utf-8").splitlines()[0]
+    assert head.startswith(",".join(COLUMNS)) and import_dataset("auto", tmp_path / "written", tmp_path / "one.csv")
+    assert head == (folders("phantoms") / "cases.csv").read_text("utf-8").splitlines()[0]
     table, cases, _ = imported(folders, "phantoms", tmp_path)
     volume, target = painted(table, cases["phantom_20"])
     assert len(target.known) == 33 and not (target.map >= REST).any() and volume.shape == (48, 64, 64)
