@@ -66,7 +66,7 @@ def test_memory_is_told_within_30_percent(tmp_path):
     run = subprocess.run([sys.executable, "-c", MEMORY, str(tmp_path / "tiny.json"), str(tmp_path / "run")], cwd=ROOT,
                          capture_output=True, text=True, check=True)
     told, measured = json.loads(run.stdout)
-    assert measured > 650  # far above what the process has without a step
+    assert measured > 500  # far above what the process has without a step
     assert told == pytest.approx(measured, rel=0.3)
 
 
@@ -76,7 +76,7 @@ from pathlib import Path
 import uvlm_core.training.estimate, uvlm_core.training.segmentation
 from uvlm_core.training.memory import _now_mib
 from uvlm_core.training.run import train_command
-limit = int((_now_mib("VmSize:") + 1500) * 2**20)
+limit = int((_now_mib("VmSize:") + 700) * 2**20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 train_command(sys.argv[1], Path(sys.argv[2]))
 """

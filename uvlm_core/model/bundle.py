@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -170,10 +171,12 @@ def load_bundle(folder: str | Path, device: str = "cpu") -> Bundle:
         tensors = load_file(folder / WEIGHTS)
     except (UVLMError, SafetensorError) as error:
         raise BundleError(f"The bundle {folder} cannot be loaded: {error}") from error
-    with torch.device("meta"):  # no time for first weights that are replaced at once
+    own = config.language is None or config.language.backend == "own"
+    with torch.device("meta") if own else nullcontext():  # no time for first weights that are replaced at once
         model = UVLM(config)
     _check_tensors(model, tensors)
-    model.to_empty(device="cpu")
+    if own:  # a model of transformers keeps tables that are in no file
+        model.to_empty(device="cpu")
     model.load_state_dict({name: value.float() if value.is_floating_point() else value
                            for name, value in tensors.items()}, strict=False)
     tokenizer = Tokenizer.from_file(folder / TOKENIZER)

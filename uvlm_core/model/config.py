@@ -149,6 +149,9 @@ class LanguageConfig:
     `rope` "rotation" or "reference" (the released code's tables, which are not a rotation); `vision_mask` "exact"
     (start, vision and end tokens see each other) or "reference" (that block shifted by one token).
     `cues` is the level of the words that steer the report (`uvlm_core.report.cues`): "none" leaves the decoder alone.
+    `backend` "own" is built from these entries; "huggingface" from `causal_lm`, the plain configuration of a causal
+    language model of transformers (then `width` and `vocabulary` are its own, see `uvlm_core.model.hf_language`), and
+    with `lora` (rank, alpha, dropout, targets) trained by low-rank additions only.
     """
 
     vocabulary: int
@@ -163,8 +166,18 @@ class LanguageConfig:
     vision_start_id: int = 0
     vision_end_id: int = 1
     cues: str = "measurements"
+    backend: str = "own"
+    causal_lm: dict[str, Any] | None = None
+    lora: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        _one_of("language.backend", self.backend, ("own", "huggingface"))
+        _require((self.backend == "huggingface") == (self.causal_lm is not None),
+                 "language.causal_lm is the configuration of a language model for language.backend 'huggingface'.")
+        _require(self.causal_lm is None or "model_type" in self.causal_lm, "language.causal_lm lacks model_type.")
+        _require(self.lora is None or set(self.lora) == {"rank", "alpha", "dropout", "targets"},
+                 f"language.lora has rank, alpha, dropout and targets; found {sorted(self.lora or ())}.")
+        _require(self.lora is None or self.backend == "huggingface", "language.lora needs the backend 'huggingface'.")
         _one_of("language.rope", self.rope, ("rotation", "reference"))
         _one_of("language.cues", self.cues, LEVELS)
         _one_of("language.vision_mask", self.vision_mask, ("exact", "reference"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -89,3 +90,29 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     backend.train_from_iterator(texts, trainer)
     return Tokenizer(backend)
+
+
+def shifted_tokenizer(text: str) -> str:
+    """A language model's tokenizer.json with UVLM's special tokens in front: every id grows by their number.
+
+    Raises:
+        BundleError: the tokenizer is of a kind that cannot be shifted.
+    """
+    values, shift = json.loads(text), len(SPECIALS)
+    vocabulary = values["model"].get("vocab")
+    if isinstance(vocabulary, dict):
+        values["model"]["vocab"] = {**{name: number for number, name in enumerate(SPECIALS)},
+                                    **{name: number + shift for name, number in vocabulary.items()
+                                       if name not in SPECIALS}}
+    elif isinstance(vocabulary, list):  # Unigram: rows of (text, score), the place is the id
+        values["model"]["vocab"] = [*([name, -100.0] for name in SPECIALS), *vocabulary]
+        if values["model"].get("unk_id") is not None:
+            values["model"]["unk_id"] += shift
+    else:
+        raise BundleError(f"A tokenizer of the kind {values['model'].get('type')} cannot be used.")
+    own = [{"id": number, "content": name, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+            "special": True} for number, name in enumerate(SPECIALS)]
+    added = [{**row, "id": row["id"] + shift} for row in values.get("added_tokens", [])
+             if row["content"] not in SPECIALS]
+    return json.dumps({**values, "added_tokens": own + added, "post_processor": None, "truncation": None,
+                       "padding": None})

@@ -39,7 +39,7 @@ class UVLM(nn.Module):
             self.classifier = FindingClassifier(config) if native else PooledHeads(channels, config.classifier)
         if config.language is not None:
             self.injection = Injection(config.encoder, config.injection, config.language.width, config.grid.spacing)
-            self.language = LanguageDecoder(config.language, config.injection.layers_per_stage, config.injection.gate)
+            self.language = _decoder(config)
         self.apply(initialize_convolutions)
 
     def keep_activations(self, kept: bool) -> None:
@@ -103,3 +103,15 @@ class UVLM(nn.Module):
         if part is None:
             raise RecipeError(f"The model '{self.config.name}' was built without a {name}.")
         return part
+
+
+def _decoder(config: ModelConfig) -> nn.Module:
+    layers = config.injection.layers_per_stage
+    if config.language.backend == "own":
+        return LanguageDecoder(config.language, layers, config.injection.gate)
+    from uvlm_core.model.hf_language import HuggingFaceDecoder
+
+    if config.injection.gate:
+        raise RecipeError("injection.gate belongs to UVLM's own decoder; switch it off for a language model of "
+                          "Hugging Face.")
+    return HuggingFaceDecoder(config.language, layers)

@@ -207,7 +207,7 @@ def _same_run(stored: str, recipe: StageRecipe, seed: int) -> bool:
 def _save_checkpoint(out, model, optimizer, average, state, recipe, seed) -> None:
     """One safetensors file, written beside and renamed: a kill leaves the old one or the new one."""
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"average/{name}": value for name, value in average.values.items()}
+    tensors |= {f"average/{name}": value for name, value in average.values.items() if name not in average.frozen}
     for number, parameter in enumerate(parameter for group in optimizer.param_groups for parameter in group["params"]):
         for name, value in optimizer.state[parameter].items():
             tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value)

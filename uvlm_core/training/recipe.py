@@ -73,6 +73,8 @@ class Recipe:
 
     `data` is a list of sources, each ``{"kind": "phantoms", "count", "first_seed", ...}``,
     ``{"kind": "real", "image", "labels", ...}`` or ``{"kind": "table", "path"}``; see `training.prepare`.
+    `language_model` puts a causal language model of Hugging Face in the place of the decoder: ``{"folder": PATH}``,
+    with ``"lora": {"rank", "alpha", "dropout", "targets"}`` (all optional) trained by low-rank additions.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Recipe:
     tokenizer_size: int = 1000
     licence: str = "Apache-2.0"
     description: str = ""
+    language_model: dict | None = None
 
     def to_dict(self) -> dict:
         """The recipe as plain JSON values; `Recipe.from_dict` is the way back."""

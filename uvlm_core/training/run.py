@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from uvlm_core.errors import RecipeError
+from uvlm_core.files import replace_text
 from uvlm_core.model.config import ModelConfig, preset
-from uvlm_core.model.tokenizer import VISION_END, VISION_START
+from uvlm_core.model.tokenizer import VISION_END, VISION_START, shifted_tokenizer
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
 from uvlm_core.training.estimate import data_root
@@ -22,6 +23,7 @@ from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.vocabulary import TOKENIZER
 from uvlm_core.worker.memory import give_back_memory
 
 WEIGHTS = "model.safetensors"
@@ -52,6 +54,7 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
         _write_json(out / "environment.json", {
             "python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
             "threads": torch.get_num_threads(), "processes": processes.count(), "device": str(place)})
+        _keep_tokenizer(recipe, out)
     weights = Path(start) if start else None
     for number, part in enumerate(recipe.stages, 1):
         folder = out / f"stage{number}-{part.kind}"
@@ -143,18 +146,44 @@ def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: 
 
 
 def build_model(recipe: Recipe) -> UVLM:
-    """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries."""
-    config = recipe_config(recipe)
-    torch.manual_seed(recipe.seed)
-    return UVLM(config)
-
-
-def recipe_config(recipe: Recipe) -> ModelConfig:
-    """The preset of a recipe with the recipe's own changes."""
+    """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries,
+    or for those of the recipe's language model, whose weights are loaded."""
     config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
+    size = recipe.tokenizer_size
+    if recipe.language_model is not None:
+        from uvlm_core.model.hf_model import language_entries
+
+        folder, lora = _language_model(recipe)
+        config["language"] |= language_entries(folder, lora)
+        size = config["language"]["vocabulary"]
     for part, changes in recipe.model.items():
         config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
-    return ModelConfig.from_dict(config).with_vocabulary(recipe.tokenizer_size, VISION_START, VISION_END)
+    config = ModelConfig.from_dict(config).with_vocabulary(size, VISION_START, VISION_END)
+    torch.manual_seed(recipe.seed)
+    model = UVLM(config)
+    if recipe.language_model is not None:
+        model.language.load_pretrained(folder)
+    return model
+
+
+def _language_model(recipe: Recipe) -> tuple[Path, dict | None]:
+    """Folder and LoRA settings of the recipe's language model."""
+    values = recipe.language_model
+    if "folder" not in values or set(values) - {"folder", "lora"}:
+        raise RecipeError(f"language_model has a folder and perhaps lora; found {', '.join(sorted(values))}.")
+    return Path(values["folder"]), values.get("lora")
+
+
+def _keep_tokenizer(recipe: Recipe, out: Path) -> None:
+    """The tokenizer of the recipe's language model as the run's own."""
+    path = out / TOKENIZER
+    if recipe.language_model is not None and not path.exists():
+        folder, _ = _language_model(recipe)
+        try:
+            text = (folder / "tokenizer.json").read_text("utf-8")
+        except OSError as error:
+            raise RecipeError(f"{folder} has no tokenizer.json that can be read: {error}.") from error
+        replace_text(path, shifted_tokenizer(text))
 
 
 def load_weights(model: UVLM, path: Path) -> None:

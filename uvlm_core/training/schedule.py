@@ -38,7 +38,7 @@ def parameter_groups(model: nn.Module, rate: float, weight_decay: float, encoder
         if not parameter.requires_grad:
             continue
         factor = encoder_rate if name.startswith(("encoder.", "segmenter.")) else 1.0
-        decayed = parameter.ndim > 1 and "embedding" not in name
+        decayed = parameter.ndim > 1 and "embedding" not in name and "embed_tokens" not in name
         groups.setdefault((factor, decayed), []).append(parameter)
     return [
         {"params": members, "rate": rate * factor, "weight_decay": weight_decay if decayed else 0.0}
@@ -47,17 +47,25 @@ def parameter_groups(model: nn.Module, rate: float, weight_decay: float, encoder
 
 
 class AveragedWeights:
-    """Exponential moving average of all parameters; the first steps average faster, so it is useful early."""
+    """Exponential moving average of all parameters; the first steps average faster, so it is useful early.
+
+    Parameters that are not trained are the model's own, not copies: a large frozen language model counts once.
+    """
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
-        self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.frozen = {name for name, value in model.state_dict(keep_vars=True).items()
+                       if isinstance(value, nn.Parameter) and not value.requires_grad}
+        self.values = {name: value.detach() if name in self.frozen else value.detach().clone()
+                       for name, value in model.state_dict().items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """`step` counts from 0 and only sets how fast the average starts."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, value in model.state_dict().items():
+            if name in self.frozen:
+                continue
             if value.is_floating_point():
                 self.values[name].lerp_(value, 1 - decay)
             else:
