@@ -1,5 +1,6 @@
 """Notices edits of masks and has what depends on them measured again."""
 
+import contextlib
 import os
 import shutil
 
@@ -50,7 +51,7 @@ class MaskEdits:
         self._folder, self._count = folder, 0
         self._segmentation, self._tags = None, []
         self._known, self._asked = set(), set()
-        self._work, self._request = None, None
+        self._work, self._request, self._context = None, None, None
         self._ready, self._dirty = False, False
         self._waiting = set()
         self._timer = qt.QTimer()
@@ -89,7 +90,10 @@ class MaskEdits:
         if self._segmentation is not None:
             for tag in self._tags:
                 self._segmentation.RemoveObserver(tag)
-        self._segmentation, self._tags, self._request = None, [], None
+        if self._context is not None:
+            with contextlib.suppress(OSError):
+                os.remove(self._context["labels"])
+        self._segmentation, self._tags, self._request, self._context = None, [], None, None
         self._waiting.clear()
         self._ready = self._dirty = False
         for listeners in (self.measured, self.added, self.removed, self.failed):
@@ -183,8 +187,15 @@ class MaskEdits:
             return
         self._count += 1
         folder = os.path.join(self._folder, f"measure-{os.getpid()}-{id(self)}-{self._count}")
+        if self._context is not None and any(self._isOrgan(name) for name in names):
+            self._context = None  # sides and places are told from the organs
         self._work = InSteps(self._cuttingOut(names, folder), lambda params: self._send(params, names, folder),
-                             self._broken)
+                             lambda error: self._refused(error, folder))
+
+    def _isOrgan(self, name):
+        from uvlm_core.labels import label_named
+
+        return label_named(self._labelOf(name)).kind == "organ"
 
     def _cuttingOut(self, names, folder):
         """Writes masks and voxels for the worker; a generator that returns the params of `measure`."""
@@ -206,14 +217,13 @@ class MaskEdits:
             segments.append({"id": name, "label": self._labelOf(name), "mask": paths[0], "image": paths[1],
                              "ijk_to_ras": toRas.tolist(),
                              "title": titles.get(name) or self._segmentation.GetSegment(name).GetName()})
-        params = {"segments": segments}
-        context = yield from self._writingContext(os.path.join(folder, "labels.npy"), toVolume)
-        if context is not None:
-            params["context"] = context
-        return params, empty
+        if self._context is None:
+            self._context = yield from self._writingContext(toVolume)
+        return {"segments": segments, "context": self._context}, empty
 
-    def _writingContext(self, path, toVolume):
+    def _writingContext(self, toVolume):
         """Every second voxel of all masks as labels.json's numbers; a generator, returns the params' `context`."""
+        path = os.path.join(self._folder, f"context-{os.getpid()}-{id(self)}.npy")
         result, matrix = None, None
         for image, values in layersOf(self._segmentation):
             array = imageArray(image)[::COARSE, ::COARSE, ::COARSE]
@@ -250,11 +260,11 @@ class MaskEdits:
             return
         report, drawn = self.study.report, self.study.assigned
         known = {row["id"] for row in report.segments}
+        report.apply_measurements([row for row in result["measurements"] if row["segment"] in known],
+                                  [row for row in result["segments"] if row["id"] in known])
         for row in result["segments"]:
-            own = [value for value in result["measurements"] if value["segment"] == row["id"]]
-            if row["id"] in known:
-                report.apply_measurements(own, [row])
-            else:
+            if row["id"] not in known:
+                own = [value for value in result["measurements"] if value["segment"] == row["id"]]
                 report.segment_added(row["id"], drawn.get(row["id"]) or None, row, own)
         for name in result["empty"]:
             self._removeFromReport(name)

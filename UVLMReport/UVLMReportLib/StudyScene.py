@@ -245,6 +245,7 @@ class StudyScene:
             yield
         attribution = _base64(os.path.join(studyFolder, "attribution.npz"))
         masks = _base64(os.path.join(studyFolder, "segmentation.nii.gz"))
+        yield
         makeCoreImportable()
         from uvlm_core.report.editing import EditableReport
 
