@@ -198,23 +198,23 @@ def released_tables(folder: Path) -> Path:
 
 
 def kept_cases(folder: Path) -> Path:
-    """A signed case whose user stands for two labels, and a draft."""
+    """A signed case whose user stands for two labels, and a draft, written by UVLMReport's own code."""
+    from uvlm_core.inference.keeping import keep_case
+
+    folder.mkdir(parents=True)
+    original = write_labelmap(folder / "original.nii.gz", phantom().labels, phantom().volume)
+    text = "Lungs: There is a consolidation in the right upper lobe. No evidence of emphysema."
     for name, state in (("a-signed", "signed"), ("b-draft", "draft")):
-        case = folder / name
-        scan(case / "image.nii.gz", shift=len(state))
-        for kind in ("original", "corrected"):
-            write_labelmap(case / f"labels_{kind}.nii.gz", phantom().labels, phantom().volume)
-        text = "Lungs: There is a consolidation in the right upper lobe. No evidence of emphysema."
-        (case / "report.json").write_text(json.dumps({
-            "state": state, "generated": "Lungs: No consolidation.", "edited": text,
-            "signed": text if state == "signed" else None, "edits": [],
-            "findings": [{"name": "Lung nodule", "state": "absent", "by": "user"},
-                         {"name": "Hiatal hernia", "state": "present", "by": "model"}]}), "utf-8")
-        (case / "case.json").write_text(json.dumps({
-            "schema": "uvlm-kept-case/1", "case_id": name, "patient": "", "kept": "2026-01-02T10:15:00Z",
-            "labels": {str(label.id): label.name for label in labels()},
-            "reviewed_labels": ["consolidation", "liver"] if state == "signed" else None,
-            "scan": {}, "provenance": {}}), "utf-8")
+        volume = Volume(phantom().volume.array + np.int16(len(state)), phantom().volume.ijk_to_ras)
+        report = {"state": state, "generated": "Lungs: No consolidation.", "edited": text,
+                  "signed": text if state == "signed" else None, "edits": [],
+                  "findings": [{"name": "Lung nodule", "state": "absent", "by": "user"},
+                               {"name": "Hiatal hernia", "state": "present", "by": "model"}]}
+        case = {"schema": "uvlm-kept-case/1", "case_id": name, "patient": "", "kept": "2026-01-02T10:15:00Z",
+                "labels": {str(label.id): label.name for label in labels()}, "scan": {}, "provenance": {},
+                "reviewed_labels": ["consolidation", "liver"] if state == "signed" else None}
+        keep_case(folder / name, volume, phantom().labels, original, report, case)
+    original.unlink()
     return folder
 
 
