@@ -18,7 +18,8 @@ HOST = {"slicer", "qt", "vtk", "ctk", "PythonQt", "PySide6", "PyQt5"}  # what on
 RUNS_CODE = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
 WITHOUT_TORCH = ("uvlm_core.cli", "uvlm_core.labels", "uvlm_core.resources", "uvlm_core.report.labeler",
                  "uvlm_core.report.page", "uvlm_core.volumes.reading", "uvlm_core.volumes.grid",
-                 "uvlm_core.phantom.generator", "uvlm_core.inference.pipeline")
+                 "uvlm_core.phantom.generator", "uvlm_core.inference.pipeline",
+                 "uvlm_core.worker.server", "uvlm_core.report.recheck")
 
 
 @cache

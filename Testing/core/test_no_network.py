@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from worker_client import Worker
+
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.volumes.writing import write_volume
 
@@ -67,3 +69,11 @@ def test_phantoms_open_no_connection(tmp_path):
     done = subprocess.run([sys.executable, "-c", RUN, "phantom", "1", "-o", str(tmp_path), "--shape", "32x48x48"],
                           capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_worker_opens_no_connection(model_folder):
+    with Worker(command=(sys.executable, "-c", RUN, "worker")) as worker:
+        assert worker.call("hello")["missing"] == []
+        assert worker.call("load_bundle", bundle=str(model_folder))["loaded"]
+        assert worker.call("check", report={"sections": []}, findings=[], segments=[], imaged=[])
+        assert worker.call("shutdown") and worker.ended() == 0

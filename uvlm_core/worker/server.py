@@ -138,6 +138,9 @@ class Server:
         """To the client; without one there is nothing left to do."""
         try:
             self._channel.send(message)
+        except ValueError as error:  # a number that JSON does not have: a mistake of ours, but no reason to be silent
+            if "id" in message:
+                self._channel.send(messages.error(message["id"], refusal_of(error, None)))
         except OSError:
             self._end_beside()
 
