@@ -44,11 +44,15 @@ class FindingQuestion:
             for name in names:
                 self.selector.addItem(f"{name}  ({title})", name)
         layout.addWidget(self.selector)
-        self.buttons = qt.QDialogButtonBox(qt.QDialogButtonBox.Ok)
-        self.noneButton = self.buttons.addButton(_("None of these"), qt.QDialogButtonBox.RejectRole)
-        layout.addWidget(self.buttons)
-        self.buttons.connect("accepted()", self.accept)
-        self.buttons.connect("rejected()", self.reject)
+        buttons = qt.QHBoxLayout()
+        buttons.addStretch(1)
+        self.button, self.noneButton = qt.QPushButton(_("OK")), qt.QPushButton(_("None of these"))
+        for button in (self.button, self.noneButton):
+            buttons.addWidget(button)
+        layout.addLayout(buttons)
+        self.button.connect("clicked()", self.accept)
+        self.noneButton.connect("clicked()", self.reject)
+        self.window.connect("rejected()", self.reject)  # Escape, or the window's own cross
         self.window.open()
 
     def accept(self):

@@ -18,12 +18,15 @@ OVERRULED = (36, 98, 196)
 class FindingsTable:
     """Fills the section Findings and hears the user.
 
+    Args:
+        change: runs a function of the report and saves it.
+
     `chosen`: Listeners (finding, [segment ids]) after a click or a move of the selection by the keyboard.
     `editAsked`: Listeners (finding, [segment ids]) after a double click beside the state.
     """
 
-    def __init__(self, ui, logic):
-        self.ui, self.logic = ui, logic
+    def __init__(self, ui, change):
+        self.ui, self.change = ui, change
         self.chosen, self.editAsked = Listeners(), Listeners()
         self.study, self._rows, self._filling = None, {}, False
         self.model = qt.QStandardItemModel(0, 6)
@@ -144,7 +147,7 @@ class FindingsTable:
 
     def overrule(self, name, state):
         """Sets the state of a finding: present, absent, uncertain, or None for what the model says."""
-        self.logic.overrideFinding(self.study, name, state)
+        self.change(lambda report: report.override_finding(name, state))
 
     def showStateMenu(self, name, position):
         """The menu that overrules a finding, at a point of the table."""

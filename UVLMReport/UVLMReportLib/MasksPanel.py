@@ -21,7 +21,7 @@ class MasksPanel:
         self.ui, self.logic = ui, logic
         self.chosen = Listeners()
         self.study, self.question = None, None
-        self._before, self._expected, self._filling = {}, None, False
+        self._before, self._filling = {}, False
         self._known = []  # the last selection, because the table selects anew whenever it fills itself
         table = ui.segmentsTable
         table.setStatusColumnVisible(False)
@@ -137,9 +137,8 @@ class MasksPanel:
         numbers = [name.rpartition("_")[2] for name in segmentIds(segmentation) if name.startswith(label.name + "_")]
         number = max([int(text) for text in numbers if text.isdigit()], default=0) + 1
         title = f"{label.title[:1].upper()}{label.title[1:]} {number}"
-        self._expected = finding
         name = segmentation.AddEmptySegment(f"{label.name}_{number}", title, [channel / 255 for channel in label.color])
-        self._expected = None
+        self.logic.assignSegment(self.study, name, finding)
         self.edit(name)
         return name
 
@@ -177,10 +176,7 @@ class MasksPanel:
             node.GetDisplayNode().SetOpacity(value)
 
     def _onSegmentAdded(self, study, segmentId):
-        """Asks what a drawn mask shows; not where the menu has said it already."""
-        if self._expected is not None:
-            self.logic.assignSegment(study, segmentId, self._expected)
-            return
+        """Asks what a mask shows that was drawn without the menu."""
         title = study.segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
         self.question = FindingQuestion(title, lambda finding: self._assign(study, segmentId, finding))
 

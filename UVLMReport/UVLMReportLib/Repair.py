@@ -60,7 +60,9 @@ def install(missing, folder=None):
                 _installTorch(row)
         others = [row["requirement"] for row in missing if row["package"] != TORCH]
         if others:
-            slicer.packaging.pip_ensure(others, prompt_install=False, requester="UVLM", skip_in_testing=False)
+            from slicer.packaging import pip_ensure
+
+            pip_ensure(others, prompt_install=False, requester="UVLM", skip_in_testing=False)
     except RepairFailure:
         raise
     except Exception as error:  # pip fails in many ways: no network, no space, a file in use
@@ -90,6 +92,8 @@ def _installTorch(row):
 
 
 def _fromFolder(missing, folder):
+    from slicer.packaging import pip_install
+
     broken = [row["package"] for row in missing if not _absent(row)]
     options = ["--no-index", "--find-links", folder] + (["--force-reinstall", "--no-deps"] if broken else [])
-    slicer.packaging.pip_install(options + [row["requirement"] for row in missing], requester="UVLM")
+    pip_install(options + [row["requirement"] for row in missing], requester="UVLM")

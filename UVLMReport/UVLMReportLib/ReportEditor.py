@@ -45,7 +45,7 @@ class ReportEditor:
         self._saveTimer = singleShot(SAVE_MS, self.flush)
         self._cursorTimer = singleShot(CURSOR_MS, self._onCursorRested)
         self._marksTimer = singleShot(MARKS_MS, self._showMarks)
-        self._quiet, self._saving = False, False
+        self._quiet, self._saving, self._unsaved = False, False, False
         ui.reportEdit.connect("cursorPositionChanged()", self._onCursorMoved)
         ui.undoButton.connect("clicked()", self.undo)
         ui.redoButton.connect("clicked()", self.redo)
@@ -157,14 +157,14 @@ class ReportEditor:
 
     def flush(self):
         """Saves what was typed and not saved yet; at once, before anything that must not lose it."""
-        if self._saveTimer.isActive():
-            self._saveTimer.stop()
-            if self.report is not None:
-                self._save()
+        self._saveTimer.stop()
+        if self._unsaved and self.report is not None:
+            self._save()
+        self._unsaved = False
 
     def _save(self):
-        """Into the scene; whoever shows the study is told, and `refresh` is called through that."""
-        self._saving = True
+        """Into the scene; whoever shows the study is told."""
+        self._saving, self._unsaved = True, False
         self.study.saveReport()
         self._saving = False
         self.refresh()
@@ -175,6 +175,7 @@ class ReportEditor:
             self.refresh()
 
     def _onTyped(self):
+        self._unsaved = True
         self._saveTimer.start()
         self._marksTimer.start()
 

@@ -26,8 +26,8 @@ class ReportPanel:
         makeCoreImportable()
         self.ui, self.logic, self.study = ui, logic, None
         self.inputs = InputsPanel(ui, logic)
-        self.findings = FindingsTable(ui, logic)
         self.editor = ReportEditor(ui)
+        self.findings = FindingsTable(ui, self.editor.change)
         self.masks = MasksPanel(ui, logic)
         self.attribution = AttributionOverlay(ui)
         self.export = ExportPanel(ui, logic, self.editor.flush)

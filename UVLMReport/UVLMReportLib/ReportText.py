@@ -141,9 +141,9 @@ class ReportText:
         characters = qt.QTextCharFormat()
         if kind == HEADING_BLOCK:
             characters.setFontWeight(qt.QFont.Bold)
-        cursor.select(qt.QTextCursor.BlockUnderCursor)
-        cursor.setCharFormat(characters)
         cursor.setBlockCharFormat(characters)
+        cursor.movePosition(qt.QTextCursor.EndOfBlock, qt.QTextCursor.KeepAnchor)
+        cursor.setCharFormat(characters)
 
     def _toQt(self, offset, text=None):
         """Qt counts characters beyond U+FFFF twice."""
