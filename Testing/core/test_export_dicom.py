@@ -11,7 +11,7 @@ import pydicom
 import pytest
 from editing_study import phantom_study
 from pydicom.uid import generate_uid
-from test_volumes_dicom import write_slice
+from test_volumes_dicom import write_multiframe, write_slice
 from typer.testing import CliRunner
 
 from uvlm_core.cli import app
@@ -191,6 +191,11 @@ def test_a_series_without_a_frame_of_reference_is_refused(phantom, study_folder,
     folder = write_scan(tmp_path / "scan", phantom.volume, FrameOfReferenceUID="")
     with pytest.raises(StudyError, match="lacks FrameOfReferenceUID"):
         export_study(study_folder, folder, tmp_path / "out")
+
+
+def test_a_multiframe_series_is_refused(study_folder, tmp_path):
+    with pytest.raises(StudyError, match="one multi-frame file"):
+        export_study(study_folder, write_multiframe(tmp_path / "enhanced.dcm"), tmp_path / "out")
 
 
 def test_the_command(phantom, study_folder, tmp_path):

@@ -261,7 +261,7 @@ def test_a_damaged_slice_among_good_ones_is_named(tmp_path):
     assert victim.name in told[0]
 
 
-def test_a_multiframe_ct_is_read_like_single_slices(tmp_path):
+def write_multiframe(path: Path) -> Path:
     """Enhanced CT: positions and rescale in functional groups, frames in any order."""
     order = np.random.default_rng(2).permutation(SLICES)
     frames = []
@@ -274,11 +274,14 @@ def test_a_multiframe_ct_is_read_like_single_slices(tmp_path):
     shared, plane, measures = Dataset(), Dataset(), Dataset()
     plane.ImageOrientationPatient, measures.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.9, 0.7]
     shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = [plane], [measures]
-    path = write_slice(tmp_path / "enhanced.dcm", STORED[0], (0, 0, 0), SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1",
+    return write_slice(path, STORED[0], (0, 0, 0), SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1",
                        NumberOfFrames=SLICES, PixelData=STORED[order].tobytes(), ImagePositionPatient=None,
                        ImageOrientationPatient=None, PixelSpacing=None, RescaleSlope=None, RescaleIntercept=None,
                        SharedFunctionalGroupsSequence=[shared], PerFrameFunctionalGroupsSequence=frames)
-    volume = read_volume(path)
+
+
+def test_a_multiframe_ct_is_read_like_single_slices(tmp_path):
+    volume = read_volume(write_multiframe(tmp_path / "enhanced.dcm"))
     assert (volume.array == STORED.astype(int) - 1000 - np.arange(SLICES)[:, None, None]).all()
     assert volume.spacing == pytest.approx((2.5, 0.9, 0.7)) and volume.ijk_to_ras[2, 3] == 30
 

@@ -23,11 +23,10 @@ _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassU
 
 @dataclass(frozen=True)
 class Source:
-    """`images`: headers without pixels, one per file; `frames`: for each slice of the stack, lowest first, the place of
-    its frame in the order of `images`; `ijk_to_ras` 4x4 mm of the stack; `shape` (slices, rows, columns)."""
+    """`images`: headers without pixels, in the order of the stack; `ijk_to_ras` 4x4 mm of it; `shape` (slices, rows,
+    columns)."""
 
     images: list[pydicom.Dataset]
-    frames: list[int]
     ijk_to_ras: np.ndarray
     shape: tuple[int, int, int]
 
@@ -40,12 +39,15 @@ def read_source(folder: str | Path, series: str | None, notify: Callable[[str], 
 
     Raises:
         VolumeError: no CT series that is one regular stack.
-        StudyError: a header lacks what a derived object has to refer to.
+        StudyError: a header lacks what a derived object has to refer to, or the series is one multi-frame file.
     """
     folder = Path(folder)
     chosen = choose_series(scan_folder(folder), series, folder.name or str(folder), notify)
     slices, matrix = stack_slices(list(chosen.slices), folder.name, notify)
-    paths = list(dict.fromkeys(header.path for header in slices))
+    if any(header.frame is not None for header in slices):
+        raise StudyError(f"{slices[0].path.name} holds all slices in one multi-frame file; masks are exported for "
+                         "series with a file per slice. Convert it to classic CT images first.")
+    paths = [header.path for header in slices]
     images = [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
     for image, path in zip(images, paths, strict=True):
         missing = [name for name in _NEEDED if not image.get(name)]
@@ -55,12 +57,11 @@ def read_source(folder: str | Path, series: str | None, notify: Callable[[str], 
         for name in _MAY_BE_EMPTY:
             if name not in image:
                 setattr(image, name, "")
-    frames = [header.frame or 0 for header in slices] if len(images) == 1 else list(range(len(slices)))
-    return Source(images, frames, matrix, (len(slices), slices[0].rows, slices[0].columns))
+    return Source(images, matrix, (len(slices), slices[0].rows, slices[0].columns))
 
 
 def on_frames(label_map: np.ndarray, ijk_to_ras: np.ndarray, source: Source) -> np.ndarray:
-    """A label map on the frames of the series, in the order of its images.
+    """A label map on the images of the series, in their order.
 
     The study's axes may run in any order and direction, and it may be a part of the series; its voxels must lie on
     those of the series.
@@ -70,7 +71,7 @@ def on_frames(label_map: np.ndarray, ijk_to_ras: np.ndarray, source: Source) -> 
         ijk_to_ras: 4x4, mm, of the study.
 
     Returns:
-        (frames, rows, columns), 0 where the study has nothing.
+        (images, rows, columns), 0 where the study has nothing.
 
     Raises:
         StudyError: the study's voxels are not those of the series.
@@ -89,9 +90,7 @@ def on_frames(label_map: np.ndarray, ijk_to_ras: np.ndarray, source: Source) -> 
     if not np.count_nonzero(stack) == np.count_nonzero(label_map):
         raise StudyError("Parts of the study's masks lie outside of this series. Choose the series of the scan that "
                          "was read.")
-    result = np.empty_like(stack)
-    result[source.frames] = stack
-    return result
+    return stack
 
 
 def _resampled(label_map: np.ndarray, whole: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
