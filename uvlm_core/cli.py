@@ -243,6 +243,18 @@ def reference_verify(folder: Annotated[Path, typer.Argument(help="Folder of one 
         raise typer.Exit(VERIFICATION)
 
 
+@reference_app.command("import")
+def reference_import(
+    checkpoint: Annotated[Path, typer.Argument(help="A .pth of nnU-Net v2 (ResEnc) or of the released U-VLM code.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the weights, .safetensors.")],
+    recipe: Annotated[str, typer.Option(help="Recipe whose model takes the weights.")] = "paper-chest",
+) -> None:
+    """Make start weights for uvlm train from a checkpoint; nothing in it is executed."""
+    from uvlm_core.training.reference_weights import import_command
+
+    print("\n".join(import_command(checkpoint, out, recipe)))
+
+
 def main() -> None:
     """Runs the command and ends the process with its exit code; see `failures` for the codes."""
     debug = "--debug" in sys.argv

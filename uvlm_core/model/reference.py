@@ -202,16 +202,20 @@ _NAMES = [
 _LLM = "llm_report_gen.llm_model"
 
 
-def reference_names(model: UVLM) -> dict[str, ReferenceTensor]:
+def reference_names(model: UVLM, known_only: bool = False) -> dict[str, ReferenceTensor]:
     """Every tensor that the released code has, under its own name (aliases left out).
 
+    `known_only` leaves out parts that the released code does not know.
+
     Raises:
-        RecipeError: the model has a part that the released code does not know.
+        RecipeError: the model has such a part.
     """
     gap = model.config.classifier is not None and model.config.classifier.head == "gap"
     names = {}
     for ours, _ in model.named_parameters():
         pattern, theirs = next(((p, t) for p, t in _NAMES if re.fullmatch(p, ours)), (None, None))
+        if pattern is None and known_only:
+            continue
         if pattern is None:
             raise RecipeError(f"The released code has no counterpart of '{ours}': only reference mode is comparable.")
         words = {"llm": _LLM, "linear": "3" if gap else "classifier"}
@@ -224,10 +228,10 @@ def reference_names(model: UVLM) -> dict[str, ReferenceTensor]:
     return names
 
 
-def reference_aliases(model: UVLM) -> dict[str, str]:
+def reference_aliases(model: UVLM, known_only: bool = False) -> dict[str, str]:
     """The additional names under which the released code saves tensors, each with the name that counts."""
     aliases = {}
-    names = reference_names(model)
+    names = reference_names(model, known_only)
     for name in names:
         match = re.fullmatch(r"((?:encoder|decoder)\..+)\.(conv|norm)\.(weight|bias)", name)
         copies = [] if match is None else [f"{match[1]}.all_modules.{('conv', 'norm').index(match[2])}.{match[3]}"]
