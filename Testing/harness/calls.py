@@ -79,7 +79,7 @@ class Call:
 
 
 def call(bound: Any, raw: Any, *arguments: Any) -> Any:
-    """Call a method of PySide6; plain integers are tried as enumerations where it refuses them.
+    """Call a method of PySide6; what it refuses is tried again as PythonQt would convert it.
 
     `raw` is the method as it lies in PySide6's class, which alone knows its signatures.
     """
@@ -89,7 +89,7 @@ def call(bound: Any, raw: Any, *arguments: Any) -> Any:
         if "missing signature" not in str(error) and "wrong argument" not in str(error):
             raise
         signatures = _signatures(raw)
-        for converted in _with_enumerations(signatures, arguments):
+        for converted in _converted(signatures, arguments):
             try:
                 return bound(*converted)
             except TypeError:
@@ -107,28 +107,29 @@ def _signatures(raw: Any) -> list[inspect.Signature]:
     return found if isinstance(found, list) else [found] if found else []
 
 
-def _with_enumerations(signatures: list[inspect.Signature], arguments: tuple) -> list[tuple]:
+def _converted(signatures: list[inspect.Signature], arguments: tuple) -> list[tuple]:
     found = []
     for signature in signatures:
         parameters = [p for p in signature.parameters.values()
                       if p.name != "self" and p.kind != inspect.Parameter.KEYWORD_ONLY]
         if len(parameters) < len(arguments):
             continue
-        converted = [_as_enumeration(a, p.annotation) for a, p in zip(arguments, parameters, strict=False)]
+        converted = [_as_wanted(a, p.annotation) for a, p in zip(arguments, parameters, strict=False)]
         if any(c is not a for c, a in zip(converted, arguments, strict=True)):
             found.append(tuple(converted))
     return found
 
 
-def _as_enumeration(value: Any, annotation: Any) -> Any:
-    if type(value) is not int:
-        return value
+def _as_wanted(value: Any, annotation: Any) -> Any:
+    """A plain integer as the enumeration, a text as the bytes that a parameter wants; else the value itself."""
     for kind in (annotation, *typing.get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        if type(value) is int and isinstance(kind, type) and issubclass(kind, enum.Enum):
             try:
                 return kind(value)
             except ValueError:
                 return value
+        if type(value) is str and kind is bytes:
+            return value.encode()
     return value
 
 

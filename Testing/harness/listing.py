@@ -74,6 +74,12 @@ def names_in_qt() -> frozenset[str]:
 
 
 @cache
+def names_in(module: str) -> frozenset[str]:
+    """The Qt classes of the modules `ctk` or `slicer`, with or without a listing."""
+    return frozenset(_content()[f"names_in_{module}"])
+
+
+@cache
 def not_constructible() -> frozenset[str]:
     """Classes that Python cannot make there, as `qt.QShortcut` or `ctkCheckableHeaderView`."""
     return frozenset(_content()["not_constructible"])

@@ -7,9 +7,9 @@ import types
 from typing import Any
 
 from . import listing
+from .requirements import ENUM_AS_INTEGER
 
 MODULES = ("QtCore", "QtGui", "QtWidgets", "QtNetwork", "QtPrintSupport", "QtSvg", "QtSvgWidgets", "QtXml", "QtUiTools")
-ENUM_AS_INTEGER = 0x02 | 0x04  # PySide6's option: enumerations are integers, short names allowed
 
 
 def make_qt() -> types.ModuleType:

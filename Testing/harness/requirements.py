@@ -9,6 +9,8 @@ import subprocess
 import sys
 from functools import cache
 
+# PySide6's option, read at its first import: enumerations are integers, short names are allowed
+ENUM_AS_INTEGER = 0x02 | 0x04
 PACKAGES = {"slicer-core": "real MRML", "PySide6-Essentials": "real Qt"}
 
 
@@ -23,6 +25,7 @@ def missing() -> str | None:
     if absent:
         return (f"not installed: {', '.join(absent)}; pip install -e '.[slicer-test]' where there are wheels, "
                 f"this is Python {_python()}")
+    sys.pyside6_option_python_enum = ENUM_AS_INTEGER
     try:
         from PySide6 import QtWidgets  # noqa: F401
     except ImportError as error:  # a bare machine without libEGL, libxkbcommon, ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import types
@@ -59,12 +60,23 @@ def _import_slicer() -> Any:
         sys.path[:] = path
     import slicer.util
 
-    util = vars(slicer.util)
+    util = vars(slicer.util)  # what was copied
     for name, value in list(vars(slicer).items()):
         if not name.startswith("__") and (name in ITS_OWN or (name in util and util[name] is value)):
             delattr(slicer, name)
-    slicer.__path__.append(str(_python_folder()))
+    folder = _python_folder()
+    slicer.__path__.append(str(folder))
+    if (folder / "util.py").is_file():
+        _use_own_util(slicer, folder / "util.py")
     return slicer
+
+
+def _use_own_util(slicer: Any, path: Path) -> None:
+    """slicer.util from Slicer's sources instead of the wheel's."""
+    spec = importlib.util.spec_from_file_location("slicer.util", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["slicer.util"] = slicer.util = module
+    spec.loader.exec_module(module)
 
 
 def _python_folder() -> Path:

@@ -16,6 +16,7 @@ from . import (
     slice_view,
     three_d_view,
 )
+from .stand_in import placeholder
 
 FILES = (collapsible, inputs, mrml_widgets, node_combo_box, segment_editor, segments_table, slice_view, three_d_view)
 
@@ -32,6 +33,7 @@ def make_ctk(qt: Any) -> types.ModuleType:
     UiLoader.classes = _classes()
     qt.QUiLoader = UiLoader
     ctk = types.ModuleType("ctk", "ctk as Slicer's Python has it")
+    ctk.__dict__.update({name: placeholder(name) for name in listing.names_in("ctk")})
     ctk.__dict__.update({name: kind for name, kind in _classes().items() if name.startswith("ctk")})
     return ctk
 
@@ -40,7 +42,8 @@ def slicer_classes() -> dict[str, Any]:
     """The Qt classes of the module `slicer`."""
     from .. import application, io_manager, layout_manager, main_window, module_manager
 
-    found = {name: kind for name, kind in _classes().items() if not name.startswith("ctk")}
+    found = {name: placeholder(name) for name in listing.names_in("slicer")}
+    found.update({name: kind for name, kind in _classes().items() if not name.startswith("ctk")})
     for file in (application, io_manager, layout_manager, main_window, module_manager):
         found.update({n: k for n, k in vars(file).items() if n.startswith("qSlicer") and isinstance(k, type)})
     return found

@@ -62,6 +62,10 @@ def stand_in(kind: type) -> type:
     return kind
 
 
-def enumeration(prefix: str, *names: str) -> dict[str, int]:
-    """Names of an enumeration of a stand-in with their numbers, from 0."""
-    return {prefix + name: number for number, name in enumerate(names)}
+def placeholder(name: str) -> type:
+    """A class that Slicer has and the harness has not: it can be named, as in annotations, but not made."""
+
+    def refuse(self: Any, *arguments: Any) -> None:
+        raise NotEmulated(f"{name} exists in Slicer, but not in the harness yet")
+
+    return type(name, (), {"__init__": refuse, "__doc__": "No stand-in yet."})
