@@ -57,6 +57,12 @@ def measurements_by_segment(study: dict) -> dict[str, dict[str, dict]]:
     return table
 
 
+def measurement_words(row: dict) -> str:
+    """One measurement: "longest diameter 24.3 mm", "mean -35 HU"."""
+    name = row["name"].removesuffix("_hu").replace("_", " ")
+    return f"{name} {row['value']:g}{'' if row['unit'] == '1' else ' ' + row['unit']}"
+
+
 def measurement_lines(study: dict) -> list[str]:
     """What the masks of lesions (and the heart) measure."""
     lines, table = [], measurements_by_segment(study)
@@ -64,8 +70,7 @@ def measurement_lines(study: dict) -> list[str]:
         values = table.get(segment["id"], {})
         if segment["kind"] == "organ" and "cardiothoracic_ratio" not in values:
             continue
-        words = [f"{row['name'].replace('_', ' ')} {row['value']:g}{'' if row['unit'] == '1' else ' ' + row['unit']}"
-                 for row in values.values()]
         place = f", {segment['place']}" if segment["place"] else ""
-        lines.append(wrapped(f"  {segment['title']}{place}: {', '.join(words)}", "    "))
+        words = ", ".join(map(measurement_words, values.values()))
+        lines.append(wrapped(f"  {segment['title']}{place}: {words}", "    "))
     return lines or ["  none"]

@@ -9,7 +9,7 @@ from html import escape
 
 from uvlm_core.report.editing.differences import ADDED, REMOVED
 from uvlm_core.report.editing.export_content import addendum_line, finding_state, open_notes, status_lines
-from uvlm_core.report.plain_text import NOTICE, measurements_by_segment
+from uvlm_core.report.plain_text import NOTICE, measurement_words, measurements_by_segment
 from uvlm_core.report.provenance import provenance_rows
 
 _STYLES = {ADDED: "color:#0b6b2e; background-color:#e2f4e6; text-decoration:underline",
@@ -114,8 +114,7 @@ def _measurements(report) -> _Html:
     for segment in report.segments:
         values = table.get(segment["id"], {})
         if segment["kind"] != "organ" or "cardiothoracic_ratio" in values:
-            words = ", ".join(f"{row['name'].replace('_', ' ')} {row['value']:g}"
-                              f"{'' if row['unit'] == '1' else ' ' + row['unit']}" for row in values.values())
+            words = ", ".join(map(measurement_words, values.values()))
             rows.append((segment["title"], segment["place"] or segment["side"] or "", words))
     return _table(("Mask", "Place", "Measurements"), rows) if rows else _tag("p", "None.")
 

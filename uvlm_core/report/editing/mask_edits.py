@@ -18,6 +18,7 @@ from uvlm_core.report.editing.fields import Field
 from uvlm_core.report.editing.insertions import Insertions
 from uvlm_core.report.editing.phrases import finding_sentence
 from uvlm_core.report.editing.rows import ANSWERED, SENTENCE, Tie, Written
+from uvlm_core.report.plain_text import measurement_words
 
 
 @dataclass(frozen=True)
@@ -216,5 +217,5 @@ def _without(facts: Facts, segment_id: str) -> Facts:
 
 
 def _listed(rows) -> str | None:
-    words = [f"{row['segment']} {row['name'].replace('_', ' ')} {row['value']:g} {row['unit']}" for row in rows]
+    words = [f"{row['segment']} {measurement_words(row)}" for row in rows]
     return ", ".join(words) or None
