@@ -20,15 +20,12 @@ def exportText(study, path):
 
 
 def exportPdf(study, path):
-    """Prints the report into a PDF (A4); returns the path."""
+    """Prints the report into a PDF (A4, Qt's own choice); returns the path."""
     document = qt.QTextDocument()
     document.setHtml(study.report.to_html())
 
     def write(beside):
-        writer = qt.QPdfWriter(beside)
-        writer.setPageSize(qt.QPageSize(qt.QPageSize.A4))
-        writer.setTitle(study.name)
-        document.print(writer)
+        document.print(qt.QPdfWriter(beside))
 
     return _replace(path, write)
 

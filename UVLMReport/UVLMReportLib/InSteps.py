@@ -28,9 +28,9 @@ class InSteps:
 
     def stop(self):
         """Ends the work where it stands; the generator's `finally` blocks run."""
-        self._timer.stop()
-        steps, self._steps = self._steps, None
+        steps = self._steps
         if steps is not None:
+            self._finish()
             steps.close()
 
     def _tick(self):
@@ -55,5 +55,8 @@ class InSteps:
                 self._failed(error)
 
     def _finish(self):
-        self._timer.stop()
-        self._steps = None
+        """Lets the timer go, but not from within its own signal, which may run now."""
+        timer, self._steps = self._timer, None
+        timer.stop()
+        timer.disconnect("timeout()", self._tick)
+        qt.QTimer.singleShot(0, lambda: timer)

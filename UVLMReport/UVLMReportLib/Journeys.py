@@ -360,19 +360,19 @@ class Journeys:
         waitFor(lambda: study.masksEdited and not self.logic.masksPending(study), 30, "the measurement")
         study.report.sign("Reader")
         study.saveReport()
-        paths, failures = [], []
+        cases, studies, failures = [], [], []
         kept = os.path.join(self.folder, "Fälle")
         for _number in range(2):
-            self.logic.keepTrainingCase(study, kept, paths.append, failures.append)
-        self.logic.exportStudy(study, os.path.join(self.folder, "exported study"), paths.append, failures.append)
-        waitFor(lambda: len(paths) + len(failures) == 3, 120, "the case")
+            self.logic.keepTrainingCase(study, kept, cases.append, failures.append)
+        self.logic.exportStudy(study, os.path.join(self.folder, "exported study"), studies.append, failures.append)
+        waitFor(lambda: len(cases) + len(studies) + len(failures) == 3, 120, "the cases and the study")
         self.assertEqual([str(failure) for failure in failures], [])
         self.assertEqual(len(os.listdir(kept)), 2)  # a second time beside the first
-        self.assertEqual(sorted(os.listdir(paths[0])), ["case.json", "image.nii.gz", "labels_corrected.nii.gz",
+        self.assertEqual(sorted(os.listdir(cases[0])), ["case.json", "image.nii.gz", "labels_corrected.nii.gz",
                                                         "labels_original.nii.gz", "report.json"])
-        with open(os.path.join(paths[0], "report.json"), encoding="utf-8") as file:
+        with open(os.path.join(cases[0], "report.json"), encoding="utf-8") as file:
             self.assertEqual(json.load(file)["state"], "signed")
-        with open(os.path.join(paths[2], "study.json"), encoding="utf-8") as file:
+        with open(os.path.join(studies[0], "study.json"), encoding="utf-8") as file:
             self.assertEqual(json.load(file)["provenance"]["edited"]["signed_by"], "Reader")
         for export, ending in ((self.logic.exportHtml, "html"), (self.logic.exportText, "txt"),
                                (self.logic.exportPdf, "pdf")):

@@ -27,6 +27,7 @@ from UVLMReportLib.VolumeInput import valuesOnGrid, writingArray
 PAUSE_MS = 300  # after the last change of a stroke
 EVENTS = ("SourceRepresentationModified", "SegmentModified", "SegmentAdded", "SegmentRemoved")
 VOLUME_TOLERANCE_ML = 0.001  # volumes are kept with three digits
+MEASURE_SECONDS = 120  # then the worker counts as hung
 COARSE = 2  # the label map that tells sides and places is sent with every second voxel
 
 
@@ -251,7 +252,8 @@ class MaskEdits:
         def done(result):
             self._took({**result, "empty": [*result.get("empty", []), *empty]}, names, folder)
 
-        self._request = self.client.request("measure", params, done, lambda failure: self._refused(failure, folder))
+        self._request = self.client.request("measure", params, done, lambda failure: self._refused(failure, folder),
+                                            timeout=MEASURE_SECONDS)
 
     def _took(self, result, names, folder):
         self._request = None

@@ -270,7 +270,8 @@ class StudyScene:
         scene.AddNode(segmentation)
         segmentation.CreateDefaultDisplayNodes()
         showKinds(segmentation, report.segments)
-        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+        segmentation.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
+        segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)  # relative to the transforms of both
         name = scene.GenerateUniqueName(volume.GetName() + " " + _("findings"))
         table = scene.AddNewNodeByClass("vtkMRMLTableNode", name)
         node = _textNode(volume.GetName() + " " + _("report"), report.to_json())
@@ -283,7 +284,6 @@ class StudyScene:
         node.SetNodeReferenceID(TABLE, table.GetID())
         if frame is not None:
             node.SetAttribute(FRAME, str(frame[0]))
-        segmentation.SetAndObserveTransformNodeID(volume.GetTransformNodeID())
         node.SetAttribute(ROLE, "report")  # last: from now on it is found
         study = cls.of(node)
         fillTable(table, study.report)

@@ -44,7 +44,7 @@ class Request:
     def __init__(self, number, method, params, done, failed, progress):
         self.number, self.method, self.params = number, method, params
         self.done, self.failed, self.progress = done, failed, progress
-        self.stage, self.sent, self.cancelled, self.timer = "", False, False, None
+        self.stage, self.sent, self.cancelled, self.timeout, self.timer = "", False, False, None, None
 
     def forget(self):
         self.done = self.failed = self.progress = None
@@ -91,7 +91,7 @@ class WorkerClient:
             done: called with the result; failed: with a WorkerFailure. One of them is called, once, unless `forget`
                 was called before.
             progress: called with the params of the protocol's progress messages.
-            timeout: seconds after which the child counts as hung and is killed.
+            timeout: seconds after which the child, once it has the message, counts as hung and is killed.
 
         Returns:
             the number of the request, for `cancel` and `forget`.
@@ -99,11 +99,7 @@ class WorkerClient:
         request = Request(self._next, method, params or {}, done, failed, progress)
         self._next += 1
         self._requests[request.number] = request
-        if timeout is not None:
-            request.timer = qt.QTimer()
-            request.timer.setSingleShot(True)
-            request.timer.connect("timeout()", lambda: self._timedOut(request))
-            request.timer.start(int(timeout * 1000))
+        request.timeout = timeout
         if self._process is None:
             self._start()
         self._sendNext()
@@ -138,6 +134,11 @@ class WorkerClient:
             if self._process is None or (request.method in JOBS and busy):
                 continue
             request.sent = True
+            if request.timeout is not None:
+                request.timer = qt.QTimer()
+                request.timer.setSingleShot(True)
+                request.timer.connect("timeout()", lambda late=request: self._timedOut(late))
+                request.timer.start(int(request.timeout * 1000))
             self._write({"jsonrpc": "2.0", "id": request.number, "method": request.method, "params": request.params})
         self._updateState()
 
