@@ -80,7 +80,7 @@ def estimate_command(recipe: str | Path, out: Path, data: Path | None = None, de
 def estimate_stage(recipe: Recipe, number: int, device: torch.device, root: Path | None,
                    folder: Path) -> StageEstimate:
     """Of stage `number`, from 1; `folder` takes the sample cases."""
-    from uvlm_core.training.run import build_model
+    from uvlm_core.training.building import build_model
 
     part = recipe.stages[number - 1]
     sources = [source for source in recipe.data if part.sources is None or source.get("name") in part.sources]
@@ -113,7 +113,7 @@ def _names(recipe: Recipe) -> list[str]:
 
 def what_fits(recipe: Recipe, number: int, device: torch.device, sample: list, folder: Path) -> list[str]:
     """Changes of the stage with which a step fits into the memory there is, the mildest first, from measured steps."""
-    from uvlm_core.training.run import build_model
+    from uvlm_core.training.building import build_model
 
     part, available = recipe.stages[number - 1], memory.available_mib(device)
     if available is None:

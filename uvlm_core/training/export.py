@@ -21,10 +21,11 @@ from uvlm_core.model.bundle import BundleInfo, load_bundle, save_bundle
 from uvlm_core.model.tokenizer import Tokenizer
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.phantom.lesions import DRAWN
+from uvlm_core.training.building import build_model, load_weights
 from uvlm_core.training.model_card import model_card
 from uvlm_core.training.real_figures import real_figures
 from uvlm_core.training.recipe import Recipe
-from uvlm_core.training.run import WEIGHTS, build_model, load_weights
+from uvlm_core.training.run import WEIGHTS
 from uvlm_core.training.vocabulary import TOKENIZER
 
 INTENDED_USE = "Research and education only. Not a medical device; not for diagnosis or treatment."

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -25,9 +25,9 @@ from uvlm_core.errors import Cancelled, RecipeError
 from uvlm_core.training import processes
 from uvlm_core.training.processes import Part, SharedStep
 from uvlm_core.training.recipe import StageRecipe
-from uvlm_core.training.schedule import AveragedWeights, parameter_groups, rate_factor
+from uvlm_core.training.schedule import AveragedWeights, make_optimizer, rate_factor
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 clock = time.perf_counter
 
 
@@ -68,9 +68,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     """
     out.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, recipe.rate, recipe.weight_decay, recipe.encoder_rate), lr=recipe.rate
-    )
+    optimizer = make_optimizer(model, recipe)
     average = AveragedWeights(model, recipe.ema)
     state = _load_checkpoint(out, model, optimizer, average, recipe, seed)
     step_module = processes.share_step(SharedStep(model, task.loss))
@@ -80,6 +78,9 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
                smoothing=0.1)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(recipe.precision, device))
     figures: dict[str, float] = {}
+    if recipe.keep_best and state["step"] == 0:
+        state["first"] = _validate(model, task, average)
+        _judge(state, state["first"], recipe, out, average)
     for step in range(state["step"], recipe.steps):
         if state["finished"]:
             break
@@ -90,7 +91,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
         if (step + 1) % recipe.validate_every == 0 or step + 1 == recipe.steps:
             figures = _validate(model, task, average)
             row |= {f"validation_{name}": value for name, value in figures.items()}
-            _judge(state, figures, recipe)
+            _judge(state, figures, recipe, out, average)
         if main:
             log.write({"step": step + 1, **row, "seconds": round(clock() - started, 3)})
         bar.set_postfix_str(f"loss {row['loss']:.3f}")
@@ -105,6 +106,10 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     bar.close()
     processes.release()
     model.load_state_dict(average.values)
+    if recipe.keep_best:
+        processes.wait()
+        model.load_state_dict(load_file(out / BEST), strict=False)  # without what was not trained
+        return state["best"]
     return figures or state.get("best", {})
 
 
@@ -157,12 +162,19 @@ def _validate(model: nn.Module, task: StageTask, average: AveragedWeights) -> di
     return figures
 
 
-def _judge(state: dict, figures: dict[str, float], recipe: StageRecipe) -> None:
-    """Counts validations without a better score; early stopping when patience is spent."""
+def _judge(state: dict, figures: dict[str, float], recipe: StageRecipe, out: Path, average: AveragedWeights) -> None:
+    """Counts validations without a better score; early stopping when patience is spent. Keeps the best weights."""
     if "score" not in figures:
+        if recipe.keep_best:
+            raise RecipeError(f"The {recipe.kind} stage cannot keep the best weights: it has no held-out case to judge "
+                              "them by. Hold some out (split 'validation' of a table), or set keep_best to false.")
         return
     if figures["score"] > state["best"].get("score", -math.inf):
         state["best"], state["waited"] = figures, 0
+        if recipe.keep_best and processes.is_main():
+            save_file({name: value.clone().contiguous() for name, value in average.values.items()
+                       if name not in average.frozen}, out / f"{BEST}.writing")
+            os.replace(out / f"{BEST}.writing", out / BEST)
     else:
         state["waited"] += 1
     state["finished"] = recipe.patience > 0 and state["waited"] >= recipe.patience

@@ -20,7 +20,7 @@ from uvlm_core.training.loop import optimize, use_bf16
 from uvlm_core.training.prepare import GridCase
 from uvlm_core.training.processes import SharedStep
 from uvlm_core.training.recipe import StageRecipe
-from uvlm_core.training.schedule import AveragedWeights, parameter_groups
+from uvlm_core.training.schedule import AveragedWeights, make_optimizer
 
 MEASURED_VOXELS = 96 * 96 * 64  # of a batch; larger ones are extrapolated
 REPEATS = 3
@@ -96,6 +96,7 @@ def measure_stage(model: UVLM, part: StageRecipe, cases: list[GridCase], seed: i
         most: voxels of a batch that are really tried; default MEASURED_VOXELS.
         repeats: steps that are timed.
     """
+    from uvlm_core.training.building import train_only
     from uvlm_core.training.run import stage_task
 
     model.keep_activations(not part.checkpointing)
@@ -111,6 +112,7 @@ def measure_stage(model: UVLM, part: StageRecipe, cases: list[GridCase], seed: i
                           accumulate=part.accumulate if whole or not voxels_matter else 1)
         started = loop.clock()
         task = stage_task(model, reduced, cases, [], seed, folder)
+        train_only(model, part.trained_parts)
         preparation = max(preparation, (loop.clock() - started) / len(cases))
         seconds, peak = _steps(model, task, reduced, seed)
         costs.append(StepCost(batch * math.prod(patch or full), seconds * part.accumulate / reduced.accumulate, peak))
@@ -121,7 +123,7 @@ def _steps(model: UVLM, task, part: StageRecipe, seed: int) -> tuple[float, floa
     """(median seconds, peak MiB) of a few real steps, the first left out."""
     device = next(model.parameters()).device
     counted = memory.start_counting(device)
-    optimizer = torch.optim.AdamW(parameter_groups(model, part.rate, part.weight_decay, part.encoder_rate))
+    optimizer = make_optimizer(model, part)
     average = AveragedWeights(model, part.ema)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(part.precision, device))
     step_module, times = SharedStep(model, task.loss), []

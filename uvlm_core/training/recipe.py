@@ -10,6 +10,7 @@ from uvlm_core.errors import RecipeError
 from uvlm_core.resources import resource
 
 KINDS = ("segmentation", "classification", "report")
+PARTS = ("encoder", "segmenter", "classifier", "injection", "language")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,10 @@ class StageRecipe:
     cross-entropy of the masks (0: all alike, which ends with masks that are not too large); `recombined` is the share
     of report batches that practise text on recombined findings without an image (1: no image at all, a warm-up that
     needs no trained encoder); `ema` is the decay of the averaged weights that validation and the bundle use;
-    `patience` ends the stage after so many validations without a better score (0: never).
+    `patience` ends the stage after so many validations without a better score (0: never); `keep_best` also validates
+    before the first step and ends with the best weights instead of the last; `optimizer` is adamw or sgd (momentum
+    0.99, Nesterov, as nnU-Net); `trained_parts` names the parts of the model that may change (encoder, segmenter,
+    classifier, injection, language), None is all that the stage needs.
     """
 
     kind: str
@@ -54,6 +58,9 @@ class StageRecipe:
     checkpoint_every: int = 50
     patience: int = 0
     checkpointing: bool = False
+    keep_best: bool = False
+    optimizer: str = "adamw"
+    trained_parts: tuple[str, ...] | None = None
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -61,6 +68,13 @@ class StageRecipe:
         for name in ("steps", "batch", "accumulate", "checkpoint_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"'{name}' of the {self.kind} stage must be at least 1; found {getattr(self, name)}.")
+        if self.optimizer not in ("adamw", "sgd"):
+            raise RecipeError(f"'optimizer' of the {self.kind} stage is adamw or sgd; found '{self.optimizer}'.")
+        if unknown := sorted(set(self.trained_parts or ()) - set(PARTS)):
+            raise RecipeError(f"'trained_parts' of the {self.kind} stage are of {', '.join(PARTS)}; "
+                              f"found {', '.join(unknown)}.")
+        if self.trained_parts is not None:
+            object.__setattr__(self, "trained_parts", tuple(self.trained_parts))
         if self.sources is not None:
             object.__setattr__(self, "sources", tuple(self.sources))
         if self.patch is not None:
@@ -75,6 +89,8 @@ class Recipe:
     ``{"kind": "real", "image", "labels", ...}`` or ``{"kind": "table", "path"}``; see `training.prepare`.
     `language_model` puts a causal language model of Hugging Face in the place of the decoder: ``{"folder": PATH}``,
     with ``"lora": {"rank", "alpha", "dropout", "targets"}`` (all optional) trained by low-rank additions.
+    `bundle` starts from a finished model: the folder of a bundle, or "demo" for the one that comes with UVLM. Its
+    configuration and tokenizer then stand in the place of `preset`, `model` and `tokenizer_size`.
     """
 
     name: str
@@ -87,6 +103,7 @@ class Recipe:
     licence: str = "Apache-2.0"
     description: str = ""
     language_model: dict | None = None
+    bundle: str | None = None
 
     def to_dict(self) -> dict:
         """The recipe as plain JSON values; `Recipe.from_dict` is the way back."""

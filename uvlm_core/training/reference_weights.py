@@ -14,9 +14,9 @@ from uvlm_core.errors import BundleError
 from uvlm_core.files import replace_text
 from uvlm_core.model.reference_checkpoint import load_reference_checkpoint
 from uvlm_core.model.reference_import import Imported, import_tensors
+from uvlm_core.training.building import build_model
 from uvlm_core.training.real_scan import translate
 from uvlm_core.training.recipe import load_recipe
-from uvlm_core.training.run import build_model
 
 SHOWN = 8
 

@@ -6,28 +6,27 @@ import json
 import os
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from tqdm import tqdm
 
 from uvlm_core.errors import RecipeError
-from uvlm_core.files import replace_text
-from uvlm_core.model.config import ModelConfig, preset
-from uvlm_core.model.tokenizer import VISION_END, VISION_START, shifted_tokenizer
+from uvlm_core.model.bundle import MANIFEST
+from uvlm_core.model.config import ModelConfig
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
+from uvlm_core.training.building import build_model, bundle_folder, keep_tokenizer, load_weights, train_only
 from uvlm_core.training.estimate import data_root
 from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
-from uvlm_core.training.vocabulary import TOKENIZER
 from uvlm_core.worker.memory import give_back_memory
 
 WEIGHTS = "model.safetensors"
-
 
 
 def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, start: Path | None = None,
@@ -37,13 +36,16 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     What is finished is kept: the same command after a kill goes on where it stopped.
 
     Args:
-        start: weights (.safetensors) for the first stage that is trained; default the stage before it.
+        start: weights (.safetensors) for the first stage that is trained, or a bundle, whose configuration and
+            tokenizer are then the run's; default the stage before it, or the recipe's bundle.
         data: folder of the real scans; default the environment variable UVLM_DATA.
 
     Raises:
         RecipeError: a recipe that cannot be run, or start weights that do not fit.
     """
     recipe, out = load_recipe(recipe_path), Path(out)
+    if start is not None and (Path(start) / MANIFEST).exists():
+        recipe, start = replace(recipe, bundle=str(Path(start).absolute())), None
     if stage is not None and not 1 <= stage <= len(recipe.stages):
         raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
     root = data_root(data)
@@ -54,8 +56,10 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
         _write_json(out / "environment.json", {
             "python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
             "threads": torch.get_num_threads(), "processes": processes.count(), "device": str(place)})
-        _keep_tokenizer(recipe, out)
+        keep_tokenizer(recipe, out)
     weights = Path(start) if start else None
+    if weights is None and recipe.bundle is not None:
+        weights = bundle_folder(recipe) / WEIGHTS
     for number, part in enumerate(recipe.stages, 1):
         folder = out / f"stage{number}-{part.kind}"
         if stage in (None, number):
@@ -76,6 +80,7 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
     model.keep_activations(not part.checkpointing)
     cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
     task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
+    train_only(model, part.trained_parts)
     try:
         figures = fit(model, task, part, folder, recipe.seed + number, cancel)
     except (RuntimeError, MemoryError) as error:
@@ -143,61 +148,6 @@ def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: 
     from uvlm_core.training.reporting import report_task
 
     return report_task(model, cases, held_out, part, seed, out)
-
-
-def build_model(recipe: Recipe) -> UVLM:
-    """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries,
-    or for those of the recipe's language model, whose weights are loaded."""
-    config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
-    size = recipe.tokenizer_size
-    if recipe.language_model is not None:
-        from uvlm_core.model.hf_model import language_entries
-
-        folder, lora = _language_model(recipe)
-        config["language"] |= language_entries(folder, lora)
-        size = config["language"]["vocabulary"]
-    for part, changes in recipe.model.items():
-        config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
-    config = ModelConfig.from_dict(config).with_vocabulary(size, VISION_START, VISION_END)
-    torch.manual_seed(recipe.seed)
-    model = UVLM(config)
-    if recipe.language_model is not None:
-        model.language.load_pretrained(folder)
-    return model
-
-
-def _language_model(recipe: Recipe) -> tuple[Path, dict | None]:
-    """Folder and LoRA settings of the recipe's language model."""
-    values = recipe.language_model
-    if "folder" not in values or set(values) - {"folder", "lora"}:
-        raise RecipeError(f"language_model has a folder and perhaps lora; found {', '.join(sorted(values))}.")
-    return Path(values["folder"]), values.get("lora")
-
-
-def _keep_tokenizer(recipe: Recipe, out: Path) -> None:
-    """The tokenizer of the recipe's language model as the run's own."""
-    path = out / TOKENIZER
-    if recipe.language_model is not None and not path.exists():
-        folder, _ = _language_model(recipe)
-        try:
-            text = (folder / "tokenizer.json").read_text("utf-8")
-        except OSError as error:
-            raise RecipeError(f"{folder} has no tokenizer.json that can be read: {error}.") from error
-        replace_text(path, shifted_tokenizer(text))
-
-
-def load_weights(model: UVLM, path: Path) -> None:
-    """Loads weights of an earlier stage. Raises RecipeError that names what is missing, unknown or of another shape."""
-    tensors, own = load_file(path), model.state_dict()
-    wrong = [f"{name} is missing" for name in own if name not in tensors]
-    wrong += [f"{name} is unknown" for name in tensors if name not in own]
-    wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()
-              if name in tensors and tensors[name].shape != value.shape]
-    if wrong:
-        more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise RecipeError(f"{path} does not fit this model: {'; '.join(wrong[:5])}{more}. "
-                          "Start from weights of the same preset and labels.")
-    model.load_state_dict(tensors)
 
 
 def _write_json(path: Path, values: dict) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from uvlm_core.errors import RecipeError
+from uvlm_core.training.recipe import StageRecipe
 
 
 def rate_factor(schedule: str, step: int, steps: int, warm_up: int) -> float:
@@ -44,6 +45,16 @@ def parameter_groups(model: nn.Module, rate: float, weight_decay: float, encoder
         {"params": members, "rate": rate * factor, "weight_decay": weight_decay if decayed else 0.0}
         for (factor, decayed), members in groups.items()
     ]
+
+
+def make_optimizer(model: nn.Module, recipe: StageRecipe) -> torch.optim.Optimizer:
+    """The stage's optimizer over what is trained."""
+    groups = parameter_groups(model, recipe.rate, recipe.weight_decay, recipe.encoder_rate)
+    if not groups:
+        raise RecipeError(f"The {recipe.kind} stage trains nothing: its 'trained_parts' leave out all that it could.")
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.rate, momentum=0.99, nesterov=True)
+    return torch.optim.AdamW(groups, lr=recipe.rate)
 
 
 class AveragedWeights:
