@@ -7,8 +7,9 @@ Escape and counts as unanswered, which fails the test.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,14 +75,42 @@ class Dialogs:
         else:
             timers.append(_later(MOMENT, lambda: _accept_only_ok(dialog)))
             timers.append(_later(PATIENCE, lambda: (self.unanswered.append(asked), raw(dialog, "reject")())))
-        try:
-            return run()
-        finally:
-            for timer in timers:
-                raw(timer, "stop")()
+        with _not_deleted(dialog):
+            try:
+                return run()
+            finally:
+                for timer in timers:
+                    raw(timer, "stop")()
 
 
 DIALOGS = Dialogs()
+
+
+class _Keeper(QtCore.QObject):
+    """Holds back the end of an object for which deleteLater was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = False
+
+    def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        self.asked = self.asked or event.type() == QtCore.QEvent.DeferredDelete
+        return event.type() == QtCore.QEvent.DeferredDelete
+
+
+@contextlib.contextmanager
+def _not_deleted(dialog: QtWidgets.QDialog) -> Iterator[None]:
+    """slicer.util calls deleteLater before it shows a message. In Slicer, whose main loop runs, the message lives until
+    that loop comes to it; in a test the dialog's own loop would delete it at once.
+    """
+    keeper = _Keeper()
+    raw(dialog, "installEventFilter")(keeper)
+    try:
+        yield
+    finally:
+        raw(dialog, "removeEventFilter")(keeper)
+        if keeper.asked:
+            raw(dialog, "deleteLater")()
 
 
 def _later(milliseconds: int, function: Callable[[], Any]) -> QtCore.QTimer:
@@ -100,8 +129,12 @@ def _text(dialog: QtWidgets.QDialog) -> str:
 
 
 def _accept_only_ok(dialog: QtWidgets.QDialog) -> None:
-    if isinstance(dialog, QtWidgets.QMessageBox) and len(raw(dialog, "buttons")()) == 1:
-        raw(raw(dialog, "buttons")()[0], "click")()
+    if not isinstance(dialog, QtWidgets.QMessageBox):
+        return
+    count = len(raw(dialog, "buttons")()) - bool(raw(dialog, "detailedText")())  # that text brings a button of its own
+    ok = raw(dialog, "button")(QtWidgets.QMessageBox.Ok)
+    if count == 1 and ok is not None:
+        raw(ok, "click")()
 
 
 def _give(dialog: QtWidgets.QDialog, answer: Any) -> None:

@@ -32,8 +32,8 @@ class qSlicerModuleSelectorToolBar(QtWidgets.QToolBar):
         self._selected = name
         module = slicer.app.moduleManager().module(name)
         widget = module.widgetRepresentation() if module is not None else None
+        self.window()._show_panel(widget)
         if widget is not None:
-            self.window()._show_panel(widget)
             widget.enter()
         self.moduleSelected.emit(name)
 
@@ -61,6 +61,7 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         self.addToolBar(self._selector)
         self._panel = QtWidgets.QStackedWidget()
         self._panel.setObjectName("ModulePanel")
+        self._empty = QtWidgets.QWidget()
         dock = QtWidgets.QDockWidget("Module Panel", self)
         dock.setObjectName("PanelDockWidget")
         dock.setWidget(self._panel)
@@ -72,6 +73,7 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         return self._selector
 
     def _show_panel(self, widget: Any) -> None:
+        widget = self._empty if widget is None else widget
         if self._panel.indexOf(widget) < 0:
             self._panel.addWidget(widget)
         self._panel.setCurrentWidget(widget)

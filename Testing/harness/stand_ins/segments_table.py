@@ -14,7 +14,7 @@ from .stand_in import stand_in
 from .stored import stored
 
 COLUMNS = ("", "Color", "Opacity", "Name", "Status")
-NAME = 3
+WIDTHS = (28, 40, 56, 180, 60)  # pixels
 SEGMENT_ID = QtCore.Qt.UserRole + 1
 
 
@@ -42,6 +42,8 @@ class qMRMLSegmentsTableView(SceneHolder):
         raw(self._table, "setSelectionBehavior")(QtWidgets.QAbstractItemView.SelectRows)
         raw(self._table, "setEditTriggers")(QtWidgets.QAbstractItemView.NoEditTriggers)
         raw(raw(self._table, "verticalHeader")(), "setVisible")(False)
+        for column, width in enumerate(WIDTHS):
+            raw(self._table, "setColumnWidth")(column, width)
         raw(raw(self._table, "horizontalHeader")(), "setStretchLastSection")(True)
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
