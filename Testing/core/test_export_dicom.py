@@ -61,6 +61,15 @@ def write_scan(folder, volume, axes=(0, 1, 2), backwards=(), keep=slice(None), *
     return folder
 
 
+@pytest.fixture(scope="module")
+def axial(phantom, study_folder, tmp_path_factory):
+    """A folder with `scan`, the usual axial series, and `out`, what was exported with it."""
+    folder = tmp_path_factory.mktemp("axial")
+    write_scan(folder / "scan", phantom.volume, *SCANS["axial"])
+    export_study(study_folder, folder / "scan", folder / "out")
+    return folder
+
+
 def centre_ras(data, number):
     """Centre of a segment in RAS mm, worked out of the file's own headers alone."""
     pixels = data.pixel_array.reshape(-1, data.Rows, data.Columns)
@@ -79,10 +88,12 @@ def centre_ras(data, number):
 
 
 @pytest.mark.parametrize("scan", SCANS)
-def test_masks_lie_where_the_study_has_them(scan, phantom, study_folder, tmp_path):
-    folder = write_scan(tmp_path / "scan", phantom.volume, *SCANS[scan])
-    export_study(study_folder, folder, tmp_path / "out")
-    data = pydicom.dcmread(tmp_path / "out" / "segmentation.dcm")
+def test_masks_lie_where_the_study_has_them(scan, axial, phantom, study_folder, tmp_path):
+    out = axial / "out"
+    if scan != "axial":
+        out = tmp_path / "out"
+        export_study(study_folder, write_scan(tmp_path / "scan", phantom.volume, *SCANS[scan]), out)
+    data = pydicom.dcmread(out / "segmentation.dcm")
     content = phantom_study(SEED).content
     assert len(data.SegmentSequence) == len(content["segments"])
     sides = {}
@@ -105,10 +116,9 @@ def test_masks_lie_where_the_study_has_them(scan, phantom, study_folder, tmp_pat
         r for side, r in sides.values() if side == "right")
 
 
-def test_the_segmentation_refers_to_its_series(phantom, study_folder, tmp_path):
-    folder = write_scan(tmp_path / "scan", phantom.volume)
-    export_study(study_folder, folder, tmp_path / "out")
-    data = hd.seg.segread(tmp_path / "out" / "segmentation.dcm")
+def test_the_segmentation_refers_to_its_series(axial):
+    folder = axial / "scan"
+    data = hd.seg.segread(axial / "out" / "segmentation.dcm")
     first = pydicom.dcmread(folder / "000.dcm")
     assert (data.PatientID, str(data.PatientName), data.StudyInstanceUID, data.FrameOfReferenceUID) == (
         first.PatientID, "Doe^Jane", "1.2.3", first.FrameOfReferenceUID)
@@ -132,11 +142,9 @@ def measured(report):
     return groups
 
 
-def test_measurements_are_those_of_the_study(phantom, study_folder, tmp_path):
-    folder = write_scan(tmp_path / "scan", phantom.volume)
-    export_study(study_folder, folder, tmp_path / "out")
-    report = hd.sr.srread(tmp_path / "out" / "measurements.dcm")
-    masks = pydicom.dcmread(tmp_path / "out" / "segmentation.dcm")
+def test_measurements_are_those_of_the_study(axial):
+    report = hd.sr.srread(axial / "out" / "measurements.dcm")
+    masks = pydicom.dcmread(axial / "out" / "segmentation.dcm")
     assert report.SOPClassUID.name == "Comprehensive 3D SR Storage" and report.StudyInstanceUID == "1.2.3"
     assert report.ContentTemplateSequence[0].TemplateIdentifier == "1500"
     content = phantom_study(SEED).content

@@ -34,10 +34,11 @@ def export_study(study: str | Path, series_folder: str | Path, out: str | Path, 
     made = read_study(study)
     if not made.segments:
         raise StudyError(f"The study {Path(study).name} has no masks; there is nothing to export as DICOM.")
+    report = _edited(edited, made.content)
     source, objects = _dicom_objects(made, series_folder, series, notify, segment_map(made.labels, made.segments))
     first = source.images[0]
     patient = {"id": str(first.PatientID), "name": str(first.PatientName), "study_uid": str(first.StudyInstanceUID)}
-    text = json.dumps(diagnostic_report(made.content, _edited(edited, made.content), patient), indent=1) + "\n"
+    text = json.dumps(diagnostic_report(made.content, report, patient), indent=1) + "\n"
     return _write(Path(out), objects, text)
 
 
