@@ -61,6 +61,16 @@ def test_fields_are_filled_in_from_the_masks(text, masks, expected):
     assert restored == text, "what the decoder wrote can be told from the fields"
 
 
+def test_two_sentences_speak_of_two_lesions():
+    texts = ("A 12 mm nodule in the left lower lobe.", "There is a 30 mm nodule in the right lower lobe.",
+             "A nodule in the left lung.")
+    report = Report([Section("lungs", "Lungs", [Sentence(f"s{n}", text) for n, text in enumerate(texts)])])
+    ground_report(report, [NODULE, SMALL])
+    assert [sentence.text for sentence in report.sentences] == [
+        "A 9 mm nodule in the left lower lobe.", "There is a 22 mm nodule in the right upper lobe.",
+        "A nodule in the left lung."], "no lesion is left for the third"
+
+
 def test_the_report_keeps_its_fields_as_json():
     report = Report([Section("lungs", "Lungs", [Sentence("s1", "A 9 mm nodule in the left lower lobe.")])])
     ground_report(report, [NODULE])

@@ -51,9 +51,27 @@ class Grounded:
 
 
 def ground_report(report: Report, segments: Sequence[Segment]) -> None:
-    """Fills the fields of every sentence of a report in place; links have to be made (again) afterwards."""
-    for sentence in report.sentences:
-        ground_sentence(sentence, segments)
+    """Fills the fields of every sentence of a report in place; links have to be made (again) afterwards.
+
+    A sentence that alone speaks of its finding in its section speaks of all its lesions. Where there are several, each
+    gets a lesion of its own: the larger the size it gives, the earlier it chooses, by lobe, then side, then size.
+    """
+    for section in report.sections:
+        groups: dict[str, list[tuple[Sentence, Mention]]] = {}
+        for sentence in section.sentences:
+            mention = _only_present(sentence)
+            if mention is not None:
+                groups.setdefault(mention.finding, []).append((sentence, mention))
+        for finding, rows in groups.items():
+            lesions = _lesions(finding, segments)
+            if len(rows) == 1:
+                _ground(*rows[0], lesions)
+                continue
+            for sentence, mention in sorted(rows, key=lambda row: -(row[1].size_mm or 0)):
+                chosen = max(lesions, key=lambda lesion: _fit(mention, lesion), default=None)
+                if chosen is not None:
+                    lesions.remove(chosen)
+                    _ground(sentence, mention, [chosen])
 
 
 def ground_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
@@ -61,18 +79,32 @@ def ground_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
 
     The largest lesion of the finding gives size and lobe, all of them together the side.
     """
+    mention = _only_present(sentence)
+    if mention is not None:
+        _ground(sentence, mention, _lesions(mention.finding, segments))
+
+
+def _only_present(sentence: Sentence) -> Mention | None:
     mentions = [mention for mention in label_sentence(sentence.text) if mention.state == "present"]
-    if len(mentions) != 1:
-        return
-    mention = mentions[0]
-    label = finding_named(mention.finding).label
-    own = without_fragments([segment for segment in segments
-                             if segment.label == label and segment.longest_diameter_mm is not None])
-    if not own:
-        return
-    changes = [*_size(sentence.text, mention, own), *_place(sentence.text, mention, own),
-               *_side(sentence.text, mention, own)]
-    _apply(sentence, [change for change in changes if change.generated != change.written])
+    return mentions[0] if len(mentions) == 1 else None
+
+
+def _lesions(finding: str, segments: Sequence[Segment]) -> list[Segment]:
+    label = finding_named(finding).label
+    return without_fragments([segment for segment in segments
+                              if segment.label == label and segment.longest_diameter_mm is not None])
+
+
+def _fit(mention: Mention, lesion: Segment) -> tuple[bool, bool, float]:
+    return (mention.place is not None and mention.place == lesion.place,
+            mention.side is not None and mention.side == lesion.side, lesion.longest_diameter_mm)
+
+
+def _ground(sentence: Sentence, mention: Mention, own: Sequence[Segment]) -> None:
+    if own:
+        changes = [*_size(sentence.text, mention, own), *_place(sentence.text, mention, own),
+                   *_side(sentence.text, mention, own)]
+        _apply(sentence, [change for change in changes if change.generated != change.written])
 
 
 def _largest(segments: Sequence[Segment]) -> Segment:
