@@ -113,7 +113,7 @@ def train(
     recipe: Annotated[str, typer.Argument(help="Name of a recipe or path of a .json file.")],
     out: Out,
     stage: Annotated[int | None, typer.Option(help="Only this stage, from 1; default: all.")] = None,
-    start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) to start from.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Weights (.safetensors) or bundle to start from.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the real scans; default: UVLM_DATA.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
     estimate: Annotated[bool, typer.Option("--estimate", help="Only tell parameters, memory and time.")] = False,
@@ -149,14 +149,16 @@ def export_bundle(
     cases: Annotated[int, typer.Option(help="Phantoms to measure the model on.")] = 200,
     seed: Seed = 900000,
     data: Annotated[Path | None, typer.Option(help="Folder of the real scans, to tell the fit on them too.")] = None,
+    even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Also one that lost to its start.")] = False,
 ) -> None:
     """Make a bundle of a finished training run.
 
-    Chooses thresholds, measures the model on new phantoms and writes the model card.
+    Chooses thresholds, measures the model on new phantoms and writes the model card. A model that started from a bundle
+    must have become better on held-out cases.
     """
     from uvlm_core.training.export import export_run
 
-    print(f"Bundle: {export_run(run, out, cases, seed, data)}")
+    print(f"Bundle: {export_run(run, out, cases, seed, data, even_if_worse)}")
 
 
 @app.command("export-study")

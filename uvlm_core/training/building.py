@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from uvlm_core.errors import RecipeError
@@ -16,6 +17,7 @@ from uvlm_core.model.uvlm import UVLM
 from uvlm_core.resources import resource
 from uvlm_core.training.recipe import Recipe
 from uvlm_core.training.vocabulary import TOKENIZER
+from uvlm_core.volumes.grid import GridSpec
 
 
 def train_only(model: UVLM, parts: tuple[str, ...] | None) -> None:
@@ -50,6 +52,14 @@ def build_model(recipe: Recipe) -> UVLM:
     return model
 
 
+def recipe_grid(recipe: Recipe) -> GridSpec:
+    """The grid of a recipe's model, without making the model."""
+    if recipe.bundle is not None:
+        return ModelConfig.from_dict(read_info(bundle_folder(recipe)).config).grid
+    config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
+    return ModelConfig.from_dict({**config, "grid": {**config["grid"], **recipe.model.get("grid", {})}}).grid
+
+
 def bundle_folder(recipe: Recipe) -> Path:
     """The bundle that the recipe starts from."""
     return resource("Models", "demo") if recipe.bundle == "demo" else Path(recipe.bundle)
@@ -80,7 +90,12 @@ def keep_tokenizer(recipe: Recipe, out: Path) -> None:
 
 def load_weights(model: UVLM, path: Path) -> None:
     """Loads weights of an earlier stage. Raises RecipeError that names what is missing, unknown or of another shape."""
-    tensors, own = load_file(path), model.state_dict()
+    try:
+        tensors, own = load_file(path), model.state_dict()
+    except (OSError, SafetensorError) as error:
+        reason = "it is damaged or no safetensors file" if Path(path).is_file() else "there is no such file"
+        raise RecipeError(f"The weights {path} cannot be read: {reason}. Give other weights, or delete the folder of "
+                          "the stage that they belong to; the same command then trains it again.") from error
     wrong = [f"{name} is missing" for name in own if name not in tensors]
     wrong += [f"{name} is unknown" for name in tensors if name not in own]
     wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()

@@ -94,13 +94,14 @@ def _joint_loss(model: UVLM, cases: list[GridCase], weights: Tensor, recipe: Sta
         finding = region = torch.zeros((), device=device)
         for image, target, case in made:  # one by one: whole cases differ in size
             features = network.encode(torch.from_numpy(image)[None, None].to(device))
-            masks = network.segment(features)
+            masks = network.segment(features) if recipe.segmentation_weight > 0 else None
             truth = label_matrix([case], names).to(device)
             finding = finding + classification_loss(network.classify(features, masks), truth, weights.to(device),
                                                     recipe.label_smoothing, _counted(labels, part))
-            known = torch.from_numpy(case.known)[None].to(device)
-            target = torch.from_numpy(target)[None].to(device)
-            region = region + segmentation_loss(masks, target, known, recipe.rare_voxels) / len(made)
+            if masks is not None:
+                known = torch.from_numpy(case.known)[None].to(device)
+                target = torch.from_numpy(target)[None].to(device)
+                region = region + segmentation_loss(masks, target, known, recipe.rare_voxels) / len(made)
         return (finding + recipe.segmentation_weight * region,
                 {"finding_loss": finding.item(), "segmentation_loss": region.item()})
 

@@ -32,16 +32,19 @@ INTENDED_USE = "Research and education only. Not a medical device; not for diagn
 THRESHOLD_SEED, THRESHOLD_CASES = 800000, 40
 
 
-def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data: Path | None = None) -> Path:
+def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data: Path | None = None,
+               even_if_worse: bool = False) -> Path:
     """Writes the bundle of a run to `out` and returns it.
 
-    `data` is the folder of the recipe's real scans, on which the fit of the organs is told too.
+    `data` is the folder of the recipe's real scans, on which the fit of the organs is told too. A run that started from
+    a bundle is compared with it first (`training.comparison`).
 
     Figures are measured through the same pipeline that users run. Measured cases are kept in the run folder, so an
     interrupted export goes on.
 
     Raises:
-        RecipeError: the run is not finished, or its phantoms were trained on.
+        RecipeError: the run is not finished, its phantoms were trained on, or it did not get better than the bundle
+            that it started from.
     """
     run = Path(run)
     recipe = Recipe.from_dict(json.loads((run / "recipe.json").read_text("utf-8")))
@@ -49,6 +52,8 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     weights = run / f"stage{len(recipe.stages)}-{recipe.stages[-1].kind}" / WEIGHTS
     if not weights.exists():
         raise RecipeError(f"The last stage of {run} is not finished; call uvlm train again.")
+    if recipe.bundle is not None and not even_if_worse:
+        _refuse_worse(run, data)
     model = build_model(recipe)
     load_weights(model, weights)
     info = _first_info(recipe, model)
@@ -68,6 +73,16 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     (run / "figures.json").write_text(json.dumps(info.figures, indent=1) + "\n", "utf-8")
     save_bundle(Path(out), model, tokenizer, model_card(recipe, info, sum(p.numel() for p in model.parameters())), info)
     return Path(out)
+
+
+def _refuse_worse(run: Path, data: Path | None) -> None:
+    from uvlm_core.training.comparison import COMPARISON, compare_run
+
+    reasons = compare_run(run, data)["refused"]
+    if reasons:
+        raise RecipeError(f"The model did not get better, so it replaces nothing: {'; '.join(reasons)}. The figures "
+                          f"are in {run / COMPARISON}. Add cases, train for fewer steps or at a lower rate, or export "
+                          "it nevertheless with --even-if-worse.")
 
 
 def _refuse_trained_seeds(recipe: Recipe, seeds: range) -> None:

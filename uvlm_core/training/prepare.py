@@ -207,7 +207,11 @@ def _grid_real(source: dict, root: Path, seed: int | None, spec: GridSpec):
 
 
 def _load(folder: Path, source: dict, siblings: int) -> GridCase:
-    facts = json.loads((folder / "case.json").read_text("utf-8"))
+    try:
+        facts = json.loads((folder / "case.json").read_text("utf-8"))
+    except ValueError as error:
+        raise CaseError(f"{folder / 'case.json'} is damaged ({error}). Delete the folder; the same command makes it "
+                        "again.") from error
     known = np.zeros(len(labels()) + 1, bool)
     known[0] = len(facts["known"]) == len(labels())  # where only some are annotated, the rest is not background
     for label in labels():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.resources import resource
+from uvlm_core.training.recipe_check import check_entries, check_sources
 
 KINDS = ("segmentation", "classification", "report")
 PARTS = ("encoder", "segmenter", "classifier", "injection", "language")
@@ -112,23 +113,21 @@ class Recipe:
     @staticmethod
     def from_dict(values: dict) -> Recipe:
         """Raises RecipeError that names an unknown or missing entry."""
-        values = dict(values)
-        _refuse_unknown(values, Recipe, "the recipe")
+        values = dict(check_entries(values, Recipe, "the recipe"))
         missing = [name for name in ("name", "preset", "seed", "data", "stages") if name not in values]
         if missing:
             raise RecipeError(f"The recipe lacks {', '.join(missing)}.")
+        if not values["data"] or not values["stages"]:
+            raise RecipeError(f"The recipe has {len(values['data'])} data sources and {len(values['stages'])} stages; "
+                              "it needs at least one of each.")
+        check_sources(values["data"])
         stages = []
-        for row in values["stages"]:
-            _refuse_unknown(row, StageRecipe, f"the stage '{row.get('kind', '?')}'")
+        for number, row in enumerate(values["stages"], 1):
+            check_entries(row, StageRecipe, f"stage {number} ({row.get('kind', 'of no kind')})")
+            if missing := [name for name in ("kind", "steps") if name not in row]:
+                raise RecipeError(f"Stage {number} lacks {', '.join(missing)}.")
             stages.append(StageRecipe(**row))
         return Recipe(**{**values, "stages": stages})
-
-
-def _refuse_unknown(values: dict, kind: type, where: str) -> None:
-    known = {entry.name for entry in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise RecipeError(f"Unknown entry {', '.join(unknown)} in {where}; known are {', '.join(sorted(known))}.")
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

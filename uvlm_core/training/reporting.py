@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,16 +67,25 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
 
     def validate(network: UVLM) -> dict[str, float]:
         rows = None if text_only else cache_tokens(network, checked, out / "tokens")
-        losses = []
-        for number in processes.mine(range(len(checked))):
-            vision = _no_vision(network, 1) if rows is None else _vision_from_cache(network, [rows[number]])
-            rng = np.random.default_rng((number, 4))
-            pair = encode_pair(tokenizer, checked[number], level, recipe, rng, dropout=False)
-            losses.append(_text_loss(network, vision, [pair], 0.0).item())
+        losses = answer_losses(network, tokenizer, checked, rows, recipe)
         total, count = processes.sum_over_processes(np.array([np.sum(losses), len(losses)]))
         return {"score": -float(total / count), "answer_loss": float(total / count)} if count else {}
 
     return StageTask(loss, validate)
+
+
+def answer_losses(model: UVLM, tokenizer: Tokenizer, cases: list[GridCase], cached: Sequence[CachedCase] | None,
+                  recipe: StageRecipe | None = None) -> list[float]:
+    """Mean loss per token of the report of each of this process's share of the cases; without cached tokens, from the
+    cues alone."""
+    recipe = recipe or StageRecipe("report", 1)
+    losses = []
+    for number in processes.mine(range(len(cases))):
+        vision = _no_vision(model, 1) if cached is None else _vision_from_cache(model, [cached[number]])
+        pair = encode_pair(tokenizer, cases[number], model.config.language.cues, recipe,
+                           np.random.default_rng((number, 4)), dropout=False)
+        losses.append(_text_loss(model, vision, [pair], 0.0).item())
+    return losses
 
 
 def encode_pair(tokenizer: Tokenizer, case: GridCase, level: str, recipe: StageRecipe, rng: np.random.Generator,
