@@ -18,7 +18,8 @@ def answer(row):
     global running
     time.sleep(0.2)
     running -= row["method"] != "hello"
-    print(json.dumps({"jsonrpc": "2.0", "id": row["id"], "result": {"method": row["method"], "most": most}}), flush=True)
+    result = {"method": row["method"], "most": most}
+    print(json.dumps({"jsonrpc": "2.0", "id": row["id"], "result": result}), flush=True)
 for line in sys.stdin:
     row = json.loads(line)
     running += row["method"] != "hello"

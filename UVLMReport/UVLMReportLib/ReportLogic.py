@@ -268,6 +268,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             listeners.clear()
         self._stopSteps()
         for edits in self._edits.values():
+            edits.study.changed.disconnect(self.studyChanged)
             edits.stop()
         self._edits = {}
         self.worker.shutdown()
