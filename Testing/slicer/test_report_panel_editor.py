@@ -272,6 +272,8 @@ def test_cursor_in_a_sentence_moves_the_slices_and_dims_the_rest(panel, app):
         display = panel.study.segmentationNode.GetDisplayNode()
         assert display.GetSegmentOpacity3D(segment) == 1.0
         assert display.GetSegmentOpacity3D("spleen") < 0.3
+    panel.editor.goTo(panel.sentence("39 mm"))  # as a click in the list To check does
+    assert display.GetSegmentOpacity3D("liver_lesion_1") == 1.0 > display.GetSegmentOpacity3D("consolidation_1")
     panel.put_cursor("No hiatal hernia")  # no mask: all bright again
     app.processEvents(0.3)
     assert display.GetSegmentOpacity3D("spleen") == 1.0

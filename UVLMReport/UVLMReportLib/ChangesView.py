@@ -64,7 +64,7 @@ def differencesHtml(rows, report):
     for row in rows:
         if row.section != section:
             section = row.section
-            parts.append(f"<p style='margin-top:8px'><b>{html.escape(titles.get(section, section))}</b></p>")
+            parts.append(f"<p style='margin:8px 0 2px 0'><b>{html.escape(titles.get(section, section))}</b></p>")
         when = f" <span style='color:{GREY}'><small>{html.escape(clock(row.time))}</small></span>" if row.time else ""
         parts.append(f"<p style='margin:2px 0'>{''.join(map(_piece, row.pieces))}{when}</p>")
     return "".join(parts)

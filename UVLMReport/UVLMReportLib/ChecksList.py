@@ -3,8 +3,10 @@
 import qt
 from slicer.i18n import tr as _
 
-KEY_ROLE = 0x0101
+from UVLMReportLib.SingleShot import singleShot
+
 VALUE, FLAG, OFFER = "value", "flag", "offer"
+LEAST_HEIGHT, MOST_HEIGHT = 40, 150  # pixels
 
 
 class Point:
@@ -45,6 +47,7 @@ class ChecksList:
         self.ui, self.change, self.goTo = ui, change, goTo
         self.report, self.points = None, []
         self._filling, self._editable = False, True
+        self.fitTimer = singleShot(0, self._fitHeight)  # lines are wrapped when the list has been laid out
         ui.checksList.connect("currentRowChanged(int)", self._onRow)
         ui.checksList.connect("itemDoubleClicked(QListWidgetItem*)", lambda item: self.accept())
         ui.acceptButton.connect("clicked()", self.accept)
@@ -65,6 +68,7 @@ class ChecksList:
                 item.setToolTip(point.text + (f"\n{point.fix}" if point.fix else ""))
                 self.ui.checksList.addItem(item)
             self._filling = False
+            self.fitTimer.start()
         self.points = points
         self._filling = True
         rows = [row for row, point in enumerate(points) if point.key == chosen]
@@ -118,6 +122,12 @@ class ChecksList:
         """Takes the new values of all measurements."""
         if self._editable:
             self.change(lambda report: report.accept_all_fields())
+
+    def _fitHeight(self):
+        """As tall as its lines, within limits, so that the text above keeps its room."""
+        view = self.ui.checksList
+        lines = sum(view.sizeHintForRow(row) for row in range(view.count))
+        view.setFixedHeight(max(LEAST_HEIGHT, min(MOST_HEIGHT, lines + 6)))
 
     def _onRow(self, row):
         self._showButtons()

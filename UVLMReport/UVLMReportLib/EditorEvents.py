@@ -35,7 +35,7 @@ class EditorEvents(qt.QObject):
             if command is not None:
                 command()
                 return True
-        if kind == qt.QEvent.ToolTip and watched == self.viewport:
+        if kind == qt.QEvent.ToolTip and watched == self.viewport and hasattr(event, "globalPos"):
             text = self.editor.toolTipAt(event.pos())
             qt.QToolTip.showText(event.globalPos(), text, self.edit)
             return True
@@ -45,6 +45,8 @@ class EditorEvents(qt.QObject):
 
     def _command(self, event):
         """What a key does here; None where it is an ordinary key."""
+        if not hasattr(event, "modifiers"):  # Slicer's Python does not always know that an event is one of a key
+            return None
         if not event.modifiers() & qt.Qt.ControlModifier:
             return None
         key, shift = event.key(), bool(event.modifiers() & qt.Qt.ShiftModifier)

@@ -12,7 +12,8 @@ def findingRows(report):
     """One dict per finding, in the report's order.
 
     name, side, probability and threshold (None where not assessed), state (that the user's word decides), modelState,
-    overruled, size (text), sizeNumber (to sort by), flags (list of messages), segments (ids).
+    overruled, size (text), sizeNumber (to sort by), sizeHint (what the size is of), flags (list of messages), segments
+    (ids).
     """
     flags = _flagsByFinding(report)
     values = {}
@@ -20,13 +21,13 @@ def findingRows(report):
         values.setdefault(row["segment"], {})[row["name"]] = row
     rows = []
     for finding in report.findings:
-        size, number = _size(finding["segments"], values)
+        size, number, hint = _size(finding["segments"], values)
         rows.append({
             "name": finding["name"], "side": finding.get("side"), "probability": finding.get("probability"),
             "threshold": finding.get("threshold"), "state": finding["state"],
             "modelState": finding.get("generated_state") or finding["state"], "overruled": finding.get("by") == "user",
-            "size": size, "sizeNumber": number, "flags": flags.get(finding["name"], []),
-            "segments": list(finding["segments"]),
+            "size": size, "sizeNumber": number, "sizeHint": hint,
+            "flags": flags.get(finding["name"], []), "segments": list(finding["segments"]),
         })
     return rows
 
@@ -56,15 +57,16 @@ def _flagsByFinding(report):
 
 
 def _size(segments, values):
-    """(text, number): the longest diameter of the largest mask, the ratio of a heart, else the volume of all masks."""
+    """(text, number, what it is of): the longest diameter of the largest mask, the ratio of a heart, else the volume of
+    all masks."""
     ratios = [values[name]["cardiothoracic_ratio"] for name in segments
               if "cardiothoracic_ratio" in values.get(name, {})]
     if ratios:
-        return f"{ratios[0]['value']:.2f}", ratios[0]["value"]
+        return f"{ratios[0]['value']:.2f}", ratios[0]["value"], _("Cardiothoracic ratio")
     longest = [values[name]["longest_diameter"]["value"] for name in segments
                if "longest_diameter" in values.get(name, {})]
-    more = f" ×{len(segments)}" if len(segments) > 1 else ""
     if longest:
-        return f"{max(longest):.0f} mm{more}", max(longest)
+        return f"{max(longest):.0f} mm", max(longest), _("Longest diameter of the largest of {count} masks").format(
+            count=len(segments)) if len(segments) > 1 else _("Longest diameter")
     volumes = [values[name]["volume"]["value"] for name in segments if "volume" in values.get(name, {})]
-    return (f"{sum(volumes):.0f} ml{more}", sum(volumes)) if volumes else ("", 0.0)
+    return (f"{sum(volumes):.0f} ml", sum(volumes), _("Volume")) if volumes else ("", 0.0, "")

@@ -57,7 +57,7 @@ class FindingsTable:
         view.verticalHeader().setDefaultSectionSize(22)
         header = view.horizontalHeader()
         header.setMinimumSectionSize(20)
-        for column, width in ((SIDE, 40), (PROBABILITY, 96), (STATE, 74), (SIZE, 68), (FLAGS, 26)):
+        for column, width in ((SIDE, 36), (PROBABILITY, 86), (STATE, 68), (SIZE, 56), (FLAGS, 22)):
             header.setSectionResizeMode(column, qt.QHeaderView.Interactive)
             view.setColumnWidth(column, width)
         header.setSectionResizeMode(FINDING, qt.QHeaderView.Stretch)
@@ -90,9 +90,8 @@ class FindingsTable:
         """Shows the rows with all words of the filter, of those that are present where that is asked for."""
         words = [re.escape(word) for word in self.ui.findingsFilter.text.split()]
         mark = r"^\+" if self.ui.onlyPresentCheckBox.checked else "^"
-        pattern = mark + "".join(f"(?=.*{word})" for word in words)
-        self.proxy.setFilterRegularExpression(
-            qt.QRegularExpression(pattern, qt.QRegularExpression.CaseInsensitiveOption))
+        pattern = "(?i)" + mark + "".join(f"(?=.*{word})" for word in words)
+        self.proxy.setFilterRegularExpression(qt.QRegularExpression(pattern))
 
     def visibleNames(self):
         """The findings in the order in which they stand in the table."""
@@ -141,6 +140,7 @@ class FindingsTable:
             state.setForeground(qt.QBrush(qt.QColor(*OVERRULED)))
         else:
             state.setData(None, int(qt.Qt.ForegroundRole))
+        self.model.item(number, SIZE).setToolTip(row["sizeHint"])
         self.model.item(number, FLAGS).setToolTip("\n".join(row["flags"]))
 
     # ---- the user

@@ -51,7 +51,7 @@ class ReportEditor:
         ui.redoButton.connect("clicked()", self.redo)
         ui.smallerButton.connect("clicked()", lambda: self.setFontSize(self.fontSize() - 1))
         ui.largerButton.connect("clicked()", lambda: self.setFontSize(self.fontSize() + 1))
-        self.setFontSize(Settings.value("fontSize", 0) or self.fontSize())
+        self._showFontSize(Settings.value("fontSize", 0) or self.fontSize())
         self.setStudy(None)
 
     @property
@@ -106,11 +106,14 @@ class ReportEditor:
         spans = {piece.sentence: piece.end for piece in self.text.layout.pieces if piece.kind == "sentence"}
         if sentenceId not in spans:
             return
-        self._quiet = not tell
+        self._quiet = True
         self.text.putCursor(spans[sentenceId])
         self._quiet = False
-        self.marks.active = sentenceId
-        self.marks.show()
+        if tell:
+            self._enter(sentenceId)
+        else:
+            self.marks.active = sentenceId
+            self.marks.show()
 
     def sentenceAtCursor(self):
         """Id of the sentence that the cursor is in, or None."""
@@ -188,8 +191,10 @@ class ReportEditor:
     def _onCursorRested(self):
         """The sentence at the cursor becomes the active one; typing in it is no new visit."""
         name = self.sentenceAtCursor() if self.report is not None else None
-        if name == self.marks.active:
-            return
+        if name != self.marks.active:
+            self._enter(name)
+
+    def _enter(self, name):
         self.marks.active, self.marks.linked = name, []
         self.marks.show()
         self.checks.selectSentence(name)
@@ -201,17 +206,20 @@ class ReportEditor:
     # ---- font
 
     def fontSize(self):
-        """In points."""
-        return self.ui.reportEdit.document.defaultFont.pointSize()
+        """In points, also where the font is set in pixels."""
+        return qt.QFontInfo(self.ui.reportEdit.document.defaultFont).pointSize()
 
     def setFontSize(self, points):
         """Changes the size of the text and remembers it."""
         points = max(SMALLEST, min(LARGEST, points))
+        self._showFontSize(points)
+        Settings.setValue("fontSize", points)
+
+    def _showFontSize(self, points):
         for document in (self.ui.reportEdit.document, self.ui.changesView.document):
             font = qt.QFont(document.defaultFont)
             font.setPointSize(points)
             document.setDefaultFont(font)
-        Settings.setValue("fontSize", points)
 
     # ---- menu and tool tips
 
@@ -264,6 +272,6 @@ class ReportEditor:
         """Saves what was typed and lets go of the editor."""
         if slicer.mrmlScene is not None:
             self.flush()
-        for timer in (self._saveTimer, self._cursorTimer, self._marksTimer):
+        for timer in (self._saveTimer, self._cursorTimer, self._marksTimer, self.checks.fitTimer):
             timer.stop()
         self.events.remove()
