@@ -7,7 +7,6 @@ raises AttributeError. It is done in the classes themselves, because Qt also han
 from __future__ import annotations
 
 import functools
-import inspect
 import types
 from typing import Any
 
@@ -37,6 +36,14 @@ def raw_of(kind: type, name: str) -> Any:
     for base in kind.__mro__:
         if (base, name) in _raw:
             return _raw[base, name]
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
+
+
+def attribute_of(kind: type, name: str) -> Any:
+    """The attribute of a class as it lies there, descriptors untouched; None where there is none."""
+    for base in kind.__mro__:
         if name in base.__dict__:
             return base.__dict__[name]
     return None
@@ -124,12 +131,12 @@ def make_strict(kind: type, known: listing.ClassListing | None) -> None:
     for name in dir(kind):
         if name.startswith("_") or name in KEEP or name.rstrip("_") in names or name in ("name",):
             continue
-        value = inspect.getattr_static(kind, name)
+        value = attribute_of(kind, name)
         if isinstance(value, type) or name in VIRTUAL:
             continue
         _put(kind, name, Missing(name))
     for name in names:
-        value = inspect.getattr_static(kind, name, None)
+        value = attribute_of(kind, name)
         if name in properties and not isinstance(value, (QtProperty, StandInProperty)) and _reads(kind, name):
             _set_properties(kind, [name])
         elif name not in properties and isinstance(value, QtProperty) and _is_method(raw_of(kind, name)):
@@ -143,7 +150,7 @@ def _reads(kind: type, name: str) -> bool:
 def _set_attribute(instance: Any, name: str, value: Any) -> None:
     kind = type(instance)
     if kind in cpp_classes and not name.startswith("_"):
-        known = inspect.getattr_static(kind, name, None)
+        known = attribute_of(kind, name)
         if known is None or isinstance(known, Missing) or not hasattr(type(known), "__set__"):
             refuse_new_attribute(instance, name)
     _generic_setattr(instance, name, value)

@@ -102,6 +102,7 @@ def _fill_application(slicer: Any, mrml: Any) -> None:
     from .layout_manager import qSlicerLayoutManager
     from .main_window import qSlicerMainWindow
     from .module_manager import LoadableModule
+    from .subject_hierarchy import SubjectHierarchyItems
 
     app = slicer.app
     layout = qSlicerLayoutManager(mrml)
@@ -112,6 +113,7 @@ def _fill_application(slicer: Any, mrml: Any) -> None:
         app.moduleManager()._add(LoadableModule(name, logic))
     app._main_window = qSlicerMainWindow()
     app._main_window.setCentralWidget(layout.viewport())
+    app._subject_hierarchy = SubjectHierarchyItems(slicer, mrml.scene)
     slicer.util.delayDisplay = _delay_display
     _add_modules(slicer)
 

@@ -49,6 +49,22 @@ def test_a_scene_comes_back_from_an_mrb(scene, tmp_path):
     assert str(probability) == "0.9"
 
 
+def test_nodes_have_items_in_the_subject_hierarchy(scene, tmp_path):
+    volume, masks = volume_with_mask()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(volume)
+    assert item and hierarchy.GetItemName(item) == "CT"
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(masks), item)
+    assert slicer.util.saveScene(str(tmp_path / "items.mrb"))
+    slicer.mrmlScene.RemoveNode(volume)
+    assert hierarchy.GetItemByDataNode(volume) == 0
+    slicer.util.loadScene(str(tmp_path / "items.mrb"))
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    item = hierarchy.GetItemByDataNode(slicer.util.getNode("masks"))
+    assert hierarchy.GetItemParent(item) == hierarchy.GetItemByDataNode(slicer.util.getNode("CT"))
+    assert hierarchy.GetNumberOfItems() == 2
+
+
 def test_files_of_nodes(scene, tmp_path):
     volume, _ = volume_with_mask()
     path = tmp_path / "ct ü.nrrd"
