@@ -142,6 +142,17 @@ def train(
         print(f"Weights: {weights}")
 
 
+@app.command()
+def plot(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run, finished or not.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Picture: .png, .pdf or .svg.")],
+) -> None:
+    """Draw the losses and validation figures of a training run."""
+    from uvlm_core.training.loss_plot import plot_run
+
+    print(f"Plot: {plot_run(run, out)}")
+
+
 @app.command("export")
 def export_bundle(
     run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],

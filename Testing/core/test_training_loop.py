@@ -11,7 +11,9 @@ from torch import nn
 
 from uvlm_core.errors import Cancelled, RecipeError
 from uvlm_core.training.loop import StageTask, fit
+from uvlm_core.training.loss_plot import plot_run
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.run_log import read_metrics
 from uvlm_core.training.schedule import parameter_groups, rate_factor
 
 RECIPE = StageRecipe(kind="segmentation", steps=23, rate=0.02, warm_up=3, ema=0.9, checkpoint_every=5, accumulate=2,
@@ -123,3 +125,37 @@ def test_recipes_name_what_is_wrong():
         Recipe.from_dict({name: value for name, value in good.items() if name != "stages"})
     with pytest.raises(RecipeError, match="demo"):
         load_recipe("no-such-recipe")
+
+
+def test_tensorboard_has_the_same_figures(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(Network(), task(), RECIPE, tmp_path / "run" / "stage1-segmentation", seed=3, quiet=True)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "stage1-segmentation")).Reload()
+    rows = read_metrics(tmp_path / "run" / "stage1-segmentation")
+    assert [event.step for event in events.Scalars("loss")] == [row["step"] for row in rows]
+    assert [event.value for event in events.Scalars("loss")] == pytest.approx([row["loss"] for row in rows], rel=1e-4)
+    assert [event.step for event in events.Scalars("validation/score")] == [10, 20, 23]
+
+
+def test_a_logger_that_fails_does_not_end_the_training(tmp_path, caplog):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").write_text("a file where a folder should be")
+    fit(Network(), task(), RECIPE, tmp_path / "run" / "stage1-segmentation", seed=3, quiet=True)
+    assert len(read_metrics(tmp_path / "run" / "stage1-segmentation")) == 23
+    assert "tensorboard does not log this run" in caplog.text
+
+
+def test_a_plot_shows_every_stage_that_has_begun(tmp_path):
+    from PIL import Image
+
+    for number in (1, 2, 10):
+        fit(Network(), task(), RECIPE, tmp_path / "run" / f"stage{number}-segmentation", seed=3, quiet=True)
+    (tmp_path / "run" / "stage11-report").mkdir()
+    (tmp_path / "run" / "stage11-report" / "metrics.jsonl").write_text('{"step": 1, "lo')  # killed at once
+    picture = Image.open(plot_run(tmp_path / "run", tmp_path / "plots" / "losses.png"))
+    assert picture.size == (1200, round(120 * (3 * 2.4 + 0.6)))
+    assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # curves, no empty page
+    with pytest.raises(RecipeError, match="no stage with a logged step"):
+        plot_run(tmp_path, tmp_path / "x.png")

@@ -25,6 +25,7 @@ from uvlm_core.errors import Cancelled, RecipeError
 from uvlm_core.training import processes
 from uvlm_core.training.processes import Part, SharedStep
 from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.run_log import RunLog
 from uvlm_core.training.schedule import AveragedWeights, make_optimizer, rate_factor
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
@@ -73,7 +74,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     state = _load_checkpoint(out, model, optimizer, average, recipe, seed)
     step_module = processes.share_step(SharedStep(model, task.loss))
     main = processes.is_main()
-    log = _Log(out / "metrics.jsonl", keep_until=state["step"]) if main else None
+    log = RunLog(out, keep_until=state["step"]) if main else None
     bar = tqdm(total=recipe.steps, initial=state["step"], desc=recipe.kind, unit="step", disable=quiet or not main,
                smoothing=0.1)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=use_bf16(recipe.precision, device))
@@ -104,6 +105,8 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
                 raise Cancelled(f"Stopped after step {step + 1} of {recipe.steps}; "
                                 "the same command goes on from there.")
     bar.close()
+    if main:
+        log.close()
     processes.release()
     model.load_state_dict(average.values)
     if recipe.keep_best:
@@ -178,31 +181,6 @@ def _judge(state: dict, figures: dict[str, float], recipe: StageRecipe, out: Pat
     else:
         state["waited"] += 1
     state["finished"] = recipe.patience > 0 and state["waited"] >= recipe.patience
-
-
-class _Log:
-    """metrics.jsonl; rows of steps that a resumed run repeats are dropped first."""
-
-    def __init__(self, path: Path, keep_until: int):
-        kept = []
-        if path.exists():
-            for line in path.read_text("utf-8").splitlines():
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError:  # the last line of a killed run
-                    continue
-                if row["step"] <= keep_until:
-                    kept.append(line + "\n")
-        self.path = path
-        path.write_text("".join(kept), "utf-8")
-
-    def write(self, row: dict) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({name: _rounded(value) for name, value in row.items()}) + "\n")
-
-
-def _rounded(value):
-    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _fingerprint(recipe: StageRecipe, seed: int) -> str:
