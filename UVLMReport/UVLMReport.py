@@ -13,6 +13,7 @@ from slicer.ScriptedLoadableModule import (
 )
 from slicer.util import VTKObservationMixin
 from UVLMReportLib.Journeys import Journeys
+from UVLMReportLib.PanelJourneys import PanelJourneys
 from UVLMReportLib.ReportLogic import ReportLogic
 from UVLMReportLib.ReportPanel import ReportPanel
 
@@ -97,6 +98,9 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """Called before a reload and when the application closes: no process and no observer stays behind."""
+        if self._parameterNode:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # its widgets are about to be deleted
+            self._parameterNode = None
         self.removeObservers()
         if self.panel is not None:
             self.panel.cleanup()
@@ -166,5 +170,5 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel.inputs.setParameterNode(self._parameterNode)
 
 
-class UVLMReportTest(Journeys, ScriptedLoadableModuleTest):
-    """The journeys of a user, on phantoms with the demo model and the real worker; see Journeys."""
+class UVLMReportTest(Journeys, PanelJourneys, ScriptedLoadableModuleTest):
+    """The journeys of a user, on phantoms with the demo model and the real worker; see Journeys and PanelJourneys."""

@@ -9,8 +9,9 @@ import harness
 import pytest
 
 MODULE = Path(__file__).resolve().parents[2] / "UVLMReport" / "UVLMReport.py"
-NAMES = [line.split("(")[0].split()[1] for line in (MODULE.parent / "UVLMReportLib" / "Journeys.py").read_text("utf-8")
-         .splitlines() if line.startswith("    def test_")]
+NAMES = [line.split("(")[0].split()[1] for file in ("Journeys.py", "PanelJourneys.py")
+         for line in (MODULE.parent / "UVLMReportLib" / file).read_text("utf-8").splitlines()
+         if line.startswith("    def test_")]
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 """The list "To check": stale measurements, contradictions and offered sentences, and what can be done about them."""
 
-import qt
 from slicer.i18n import tr as _
 
 from UVLMReportLib.SingleShot import singleShot
 
 VALUE, FLAG, OFFER = "value", "flag", "offer"
+SIGNS = {VALUE: "◷ ", FLAG: "⚑ ", OFFER: "+ "}
 LEAST_HEIGHT, MOST_HEIGHT = 40, 150  # pixels
 
 
@@ -62,11 +62,9 @@ class ChecksList:
         if [(point.key, point.text) for point in points] != [(point.key, point.text) for point in self.points]:
             self._filling = True
             self.ui.checksList.clear()
-            for point in points:
-                item = qt.QListWidgetItem(("◷ " if point.kind == VALUE else "⚑ " if point.kind == FLAG else "＋ ")
-                                          + point.text)
-                item.setToolTip(point.text + (f"\n{point.fix}" if point.fix else ""))
-                self.ui.checksList.addItem(item)
+            for row, point in enumerate(points):
+                self.ui.checksList.addItem(SIGNS[point.kind] + point.text)
+                self.ui.checksList.item(row).setToolTip(point.text + (f"\n{point.fix}" if point.fix else ""))
             self._filling = False
             self.fitTimer.start()
         self.points = points

@@ -45,11 +45,11 @@ class FindingQuestion:
                 self.selector.addItem(f"{name}  ({title})", name)
         layout.addWidget(self.selector)
         buttons = qt.QHBoxLayout()
+        layout.addLayout(buttons)
         buttons.addStretch(1)
         self.button, self.noneButton = qt.QPushButton(_("OK")), qt.QPushButton(_("None of these"))
         for button in (self.button, self.noneButton):
             buttons.addWidget(button)
-        layout.addLayout(buttons)
         self.button.connect("clicked()", self.accept)
         self.noneButton.connect("clicked()", self.reject)
         self.window.connect("rejected()", self.reject)  # Escape, or the window's own cross

@@ -12,6 +12,8 @@ from UVLMReportLib.TableRoles import FILTER_ROLE, NAME_ROLE, PROBABILITY_ROLE, S
 from UVLMReportLib.Wording import sideTitle, stateTitle
 
 FINDING, SIDE, PROBABILITY, STATE, SIZE, FLAGS = range(6)
+DISPLAY, TOOL_TIP, FONT, FOREGROUND = (int(role) for role in (
+    qt.Qt.DisplayRole, qt.Qt.ToolTipRole, qt.Qt.FontRole, qt.Qt.ForegroundRole))
 OVERRULED = (36, 98, 196)
 
 
@@ -78,8 +80,7 @@ class FindingsTable:
         self._filling = True
         if names != list(self._rows):
             self.model.setRowCount(0)
-            for _row in rows:
-                self.model.appendRow([_cell() for _column in range(6)])
+            self.model.setRowCount(len(rows))  # the model makes its items itself, so that they are its own
         self._rows = {row["name"]: row for row in rows}
         for number, row in enumerate(rows):
             self._fill(number, row)
@@ -118,30 +119,26 @@ class FindingsTable:
         keys = [row["name"].lower(), texts[SIDE], -1.0 if probability is None else probability, order,
                 row["sizeNumber"], len(row["flags"])]
         for column, (text, key) in enumerate(zip(texts, keys, strict=True)):
-            item = self.model.item(number, column)
-            for value, role in ((row["name"], NAME_ROLE), (key, SORT_ROLE)):
-                item.setData(value, role)
-            item.setText(text)
             font = qt.QFont()
             font.setBold(row["state"] == "present" and column in (FINDING, STATE))
             font.setItalic(column == STATE and row["overruled"])
-            item.setFont(font)
-        self.model.item(number, FINDING).setData(filterText(row), FILTER_ROLE)
-        self.model.item(number, FINDING).setToolTip(row["name"])
-        bar = self.model.item(number, PROBABILITY)
-        bar.setData(probability, PROBABILITY_ROLE)
-        bar.setData(row["threshold"], THRESHOLD_ROLE)
+            self._set(number, column, {DISPLAY: text, FONT: font, NAME_ROLE: row["name"], SORT_ROLE: key})
+        self._set(number, FINDING, {FILTER_ROLE: filterText(row), TOOL_TIP: row["name"]})
+        self._set(number, PROBABILITY, {PROBABILITY_ROLE: probability, THRESHOLD_ROLE: row["threshold"]})
         if probability is not None:
-            bar.setToolTip(_("Probability {probability:.2f}; the line is the threshold {threshold:.2f}").format(**row))
-        state = self.model.item(number, STATE)
-        state.setToolTip(stateToolTip(row))
-        if row["overruled"]:
-            state.setText(stateTitle(row["state"]) + " ✎")
-            state.setForeground(qt.QBrush(qt.QColor(*OVERRULED)))
-        else:
-            state.setData(None, int(qt.Qt.ForegroundRole))
-        self.model.item(number, SIZE).setToolTip(row["sizeHint"])
-        self.model.item(number, FLAGS).setToolTip("\n".join(row["flags"]))
+            hint = _("Probability {probability:.2f}; the line is the threshold {threshold:.2f}").format(**row)
+            self._set(number, PROBABILITY, {TOOL_TIP: hint})
+        colour = qt.QBrush(qt.QColor(*OVERRULED)) if row["overruled"] else None
+        self._set(number, STATE, {DISPLAY: texts[STATE] + (" ✎" if row["overruled"] else ""),
+                                  TOOL_TIP: stateToolTip(row), FOREGROUND: colour})
+        self._set(number, SIZE, {TOOL_TIP: row["sizeHint"]})
+        self._set(number, FLAGS, {TOOL_TIP: "\n".join(row["flags"])})
+
+    def _set(self, number, column, values):
+        """Puts {role: value} into a cell."""
+        index = self.model.index(number, column)
+        for role, value in values.items():
+            self.model.setData(index, value, role)
 
     # ---- the user
 
@@ -194,9 +191,3 @@ class FindingsTable:
         name = index.data(NAME_ROLE)
         if name in self._rows:
             listeners(name, self._rows[name]["segments"])
-
-
-def _cell():
-    item = qt.QStandardItem()
-    item.setEditable(False)
-    return item
