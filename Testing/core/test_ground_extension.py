@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = tuple(name for name in ("UVLMReport", "UVLMTrain") if (ROOT / name / f"{name}.py").is_file())
 SCHEMA = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.1.json#"
 # The keys of that schema, with their types; it allows no others.
 ENTRY = {"$schema": str, "category": str, "scm_url": str, "scm_revision": str, "scm_type": str, "enabled": bool,
@@ -71,6 +73,7 @@ def test_all_say_the_same(root, cmake, entry, old_entry, project):
 def test_cmake_names_the_extension_and_takes_nothing_on_trust(root, cmake):
     text = (root / "CMakeLists.txt").read_text("utf-8")
     assert re.search(r"^project\(UVLM\)$", text, re.MULTILINE)
+    assert re.findall(r"^add_subdirectory\((UVLM\w+)\)$", text, re.MULTILINE) == list(MODULES)
     for part in ("find_package(Slicer REQUIRED)", "include(${Slicer_USE_FILE})",
                  "include(${Slicer_EXTENSION_GENERATE_CONFIG})", "include(${Slicer_EXTENSION_CPACK})"):
         assert part in text
@@ -83,7 +86,8 @@ def test_every_address_names_a_file_of_the_repository(root, cmake):
         assert address.startswith(raw) and (root / address.removeprefix(raw)).is_file(), address
 
 
-@pytest.mark.parametrize("icon", ["Resources/Icons/UVLM.png", "UVLMReport/Resources/Icons/UVLMReport.png"])
+@pytest.mark.parametrize("icon", ["Resources/Icons/UVLM.png",
+                                  *(f"{module}/Resources/Icons/{module}.png" for module in MODULES)])
 def test_icons_have_the_size_that_slicer_asks_for(root, icon):
     assert png_size(root / icon) == (128, 128)
 
@@ -101,7 +105,7 @@ def test_what_the_extensions_index_asks_of_a_repository(root):
     assert "## Cite" in readme and "Research use only" in readme
 
 
-@pytest.mark.parametrize("module", ["UVLMReport"])
+@pytest.mark.parametrize("module", MODULES)
 def test_the_module_says_the_same_of_itself(root, cmake, module):
     text = (root / module / f"{module}.py").read_text("utf-8")
     assert f'self.parent.contributors = ["{cmake["CONTRIBUTORS"]}"]' in text

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PANELS = sorted(path for module in ("UVLMReport",) for path in (ROOT / module).rglob("*.ui"))
+MODULES = tuple(name for name in ("UVLMReport", "UVLMTrain") if (ROOT / name / f"{name}.py").is_file())
+PANELS = sorted(path for module in MODULES for path in (ROOT / module).rglob("*.ui"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def is_own(widget: ElementTree.Element) -> bool:
 
 
 def test_there_are_panels():
-    assert [path.name for path in PANELS] == ["UVLMReport.ui"]
+    assert [path.name for path in PANELS] == [f"{module}.ui" for module in MODULES]
 
 
 def test_every_class_exists_in_slicer(panel, api):
@@ -94,7 +95,7 @@ def test_the_panel_says_that_it_is_for_research(panel):
 
 # What the modules' code does with the widgets of their .ui, as far as it can be read from the source
 
-CODE = sorted((ROOT / "UVLMReport").rglob("*.py"))
+CODE = sorted(path for module in MODULES for path in (ROOT / module).rglob("*.py"))
 MISSING = "there is no such thing in a real Slicer; see Testing/harness/qt_api.json"
 
 
@@ -114,9 +115,10 @@ def members(api: dict, name: str, *kinds: str) -> set[str]:
 
 def widget_uses():
     """(file, node, class, attribute) for each `ui.widget.attribute` in the code."""
-    classes = {widget.get("name"): widget.get("class") for path in PANELS
-               for widget in ElementTree.parse(path).getroot().iter("widget")}
+    panels = {path.stem: {widget.get("name"): widget.get("class")
+                          for widget in ElementTree.parse(path).getroot().iter("widget")} for path in PANELS}
     for path in CODE:
+        classes = panels[path.relative_to(ROOT).parts[0]]
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
                 holder = node.value.value
