@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import vtk
@@ -9,15 +10,15 @@ from PySide6 import QtCore, QtWidgets
 
 from .properties import StandInProperty
 from .signals import QtSignal
+from .stand_ins.plot_view import qMRMLPlotWidget
 from .stand_ins.slice_view import qMRMLSliceWidget
 from .stand_ins.three_d_view import qMRMLThreeDWidget
 
 FOUR_UP = 3
-PLACES = {"Red": (0, 0), "1": (0, 1), "Green": (1, 0), "Yellow": (1, 1)}
 
 
 class qSlicerLayoutManager(QtCore.QObject):
-    """Views of the four-up layout. Other layouts are kept in the layout node, the shown widgets stay the same."""
+    """The views that the layout asks for, in a grid."""
 
     layoutChanged = QtCore.Signal(int)
 
@@ -36,38 +37,62 @@ class qSlicerLayoutManager(QtCore.QObject):
         self._grid.setSpacing(1)
         self._slices: dict[str, qMRMLSliceWidget] = {}
         self._three_d: list[qMRMLThreeDWidget] = []
+        self._plots: list[qMRMLPlotWidget] = []
+        self._widgets: dict[str, QtWidgets.QWidget] = {}  # by ID of the view node
         self._slice_logics, self._view_logics = vtk.vtkCollection(), vtk.vtkCollection()
-        self._make_views()
+        mrml.application.SetSliceLogics(self._slice_logics)
+        mrml.application.SetViewLogics(self._view_logics)
+        self._place()
         self._arrangement = FOUR_UP
         self._node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda caller, event: self._arranged())
-
-    def _make_views(self) -> None:
-        slicer, scene, application = _slicer(), self._mrml.scene, self._mrml.application
-        nodes = self._logic.GetViewNodes()
-        for node in [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]:
-            is_slice = node.IsA("vtkMRMLSliceNode")
-            logic = (slicer.vtkMRMLSliceLogic if is_slice else slicer.vtkMRMLViewLogic)()
-            logic.SetMRMLApplicationLogic(application)
-            logic.SetMRMLScene(scene)
-            if is_slice:
-                logic.SetSliceNode(node)
-                widget = qMRMLSliceWidget()
-                widget._show(logic)
-                self._slices[node.GetLayoutName()] = widget
-                self._slice_logics.AddItem(logic)
-            else:
-                logic.AddViewNode(node.GetLayoutName())
-                widget = qMRMLThreeDWidget()
-                widget._show(logic, node)
-                self._three_d.append(widget)
-                self._view_logics.AddItem(logic)
-                self._add_camera(node)
-            widget.setMRMLScene(scene)
-            widget.setObjectName("qMRMLSliceWidget" + node.GetLayoutName() if is_slice else "ThreeDWidget1")
-            self._grid.addWidget(widget, *PLACES[node.GetLayoutName()])
-        application.SetSliceLogics(self._slice_logics)
-        application.SetViewLogics(self._view_logics)
+        scene = mrml.scene
         scene.AddObserver(scene.EndCloseEvent, lambda caller, event: self._after_close())
+
+    def _place(self) -> None:
+        """The views of the layout side by side, the others hidden. Real layouts have other shapes."""
+        for widget in self._widgets.values():
+            self._grid.removeWidget(widget)
+            widget.hide()
+        nodes = self._logic.GetViewNodes()
+        shown = [nodes.GetItemAsObject(i) for i in range(nodes.GetNumberOfItems())]
+        columns = math.ceil(math.sqrt(len(shown)))
+        for index, node in enumerate(shown):
+            if node.GetID() not in self._widgets:
+                self._widgets[node.GetID()] = self._make(node)
+            self._grid.addWidget(self._widgets[node.GetID()], *divmod(index, columns))
+            self._widgets[node.GetID()].show()
+
+    def _make(self, node: Any) -> QtWidgets.QWidget:
+        """The view of a node, with its logic."""
+        if node.IsA("vtkMRMLSliceNode"):
+            logic = self._logic_of(_slicer().vtkMRMLSliceLogic)
+            logic.SetSliceNode(node)
+            widget = self._slices[node.GetLayoutName()] = qMRMLSliceWidget()
+            widget._show(logic)
+            self._slice_logics.AddItem(logic)
+        elif node.IsA("vtkMRMLViewNode"):
+            logic = self._logic_of(_slicer().vtkMRMLViewLogic)
+            logic.AddViewNode(node.GetLayoutName())
+            widget = qMRMLThreeDWidget()
+            widget._show(logic, node)
+            self._three_d.append(widget)
+            self._view_logics.AddItem(logic)
+            self._add_camera(node)
+        elif node.IsA("vtkMRMLPlotViewNode"):
+            widget = qMRMLPlotWidget()
+            widget.setMRMLPlotViewNode(node)
+            self._plots.append(widget)
+        else:
+            return QtWidgets.QWidget()
+        widget.setMRMLScene(self._mrml.scene)
+        widget.setObjectName(f"{widget.className()}{node.GetLayoutName()}")
+        return widget
+
+    def _logic_of(self, kind: Any) -> Any:
+        logic = kind()
+        logic.SetMRMLApplicationLogic(self._mrml.application)
+        logic.SetMRMLScene(self._mrml.scene)
+        return logic
 
     def _add_camera(self, node: Any) -> None:
         camera = self._mrml.scene.AddNewNodeByClass("vtkMRMLCameraNode", "Camera")
@@ -81,6 +106,7 @@ class qSlicerLayoutManager(QtCore.QObject):
     def _arranged(self) -> None:
         if self._node.GetViewArrangement() != self._arrangement:
             self._arrangement = self._node.GetViewArrangement()
+            self._place()
             self.layoutChanged.emit(self._arrangement)
 
     # as in Slicer
@@ -111,10 +137,13 @@ class qSlicerLayoutManager(QtCore.QObject):
             return next((w for w in self._three_d if w.mrmlViewNode().GetLayoutName() == which), None)
         return self._three_d[which] if which < len(self._three_d) else None
 
+    def plotWidget(self, number: int) -> qMRMLPlotWidget | None:
+        """A plot view by number."""
+        return self._plots[number] if number < len(self._plots) else None
+
     def viewWidget(self, node: Any) -> Any:
         """The view of a node."""
-        widgets = [*self._slices.values(), *self._three_d]
-        return next((w for w in widgets if w.mrmlAbstractViewNode() is node), None)
+        return self._widgets.get(node.GetID())
 
     def mrmlSliceLogics(self) -> Any:
         """All slice logics."""
@@ -158,7 +187,7 @@ class qSlicerLayoutManager(QtCore.QObject):
     layout = StandInProperty(int, lambda self: self._node.GetViewArrangement(), setLayout)
     threeDViewCount = StandInProperty(int, lambda self: len(self._three_d))
     tableViewCount = StandInProperty(int, lambda self: 0)
-    plotViewCount = StandInProperty(int, lambda self: 0)
+    plotViewCount = StandInProperty(int, lambda self: len(self._plots))
 
 
 qSlicerLayoutManager.layoutChanged = QtSignal("layoutChanged", qSlicerLayoutManager.__dict__["layoutChanged"])

@@ -77,6 +77,32 @@ def test_the_main_window_in_one_picture(segmented, output):
     assert picture.width() == 900
 
 
+@pytest.mark.usefixtures("rendering")
+def test_a_chart_is_shown_in_a_layout_with_plots(scene, output):
+    table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "losses")
+    slicer.util.updateTableFromArray(table, np.array([[0.0, 5.0], [1.0, 2.0], [2.0, 1.0]]), ["epoch", "loss"])
+    series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", "loss")
+    series.SetAndObserveTableNodeID(table.GetID())
+    series.SetXColumnName("epoch")
+    series.SetYColumnName("loss")
+    series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
+    series.SetColor(1.0, 0.0, 0.0)
+    series.SetLineWidth(3)
+    chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", "chart")
+    chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    chart.SetTitle("Loss")
+    slicer.modules.plots.logic().ShowChartInLayout(chart)
+    manager = slicer.app.layoutManager()
+    view = manager.plotWidget(0).plotView()
+    view.resize(320, 240)
+    picture = view.grab()
+    picture.save(str(output / "harness_plot.png"))
+    image = picture.toImage()
+    colors = [qt.QColor(image.pixel(x, y)) for x in range(0, picture.width()) for y in range(0, picture.height())]
+    assert sum(c.red() > 200 and c.green() < 80 for c in colors) > 50, "the red line"
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+
+
 @pytest.mark.parametrize("name", ["Red", "Green", "Yellow"])
 def test_positions_there_and_back(segmented, name):
     widget = slicer.app.layoutManager().sliceWidget(name)

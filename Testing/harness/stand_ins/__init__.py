@@ -11,6 +11,7 @@ from . import (
     inputs,
     mrml_widgets,
     node_combo_box,
+    plot_view,
     segment_editor,
     segments_table,
     slice_view,
@@ -18,7 +19,8 @@ from . import (
 )
 from .stand_in import placeholder
 
-FILES = (collapsible, inputs, mrml_widgets, node_combo_box, segment_editor, segments_table, slice_view, three_d_view)
+FILES = (collapsible, inputs, mrml_widgets, node_combo_box, plot_view, segment_editor, segments_table,
+         slice_view, three_d_view)
 
 
 def _classes() -> dict[str, type]:
