@@ -44,6 +44,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.worker.logged.connect(lambda level, text: self.remarked(level, text))
         self.folder = os.path.join(slicer.app.temporaryPath, f"UVLM-{uuid.uuid4().hex[:12]}")
         self.runningVolumeId, self._request, self._steps = None, None, []
+        self.lastRun = {}  # the worker's result of the last run that ended well: seconds, device, reloaded, warnings
         self._edits = {}  # report node id -> MaskEdits
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._onEndClose)
@@ -139,7 +140,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
                                             lambda failure: self._runEnded(run, failure), self.progressed)
 
     def _ran(self, run, result):
-        self._request = None
+        self._request, self.lastRun = None, result
         volume = slicer.mrmlScene.GetNodeByID(self.runningVolumeId)
         if volume is None:
             self._runEnded(run, WorkerFailure(_("The volume was deleted during the run; its report was dropped."),
