@@ -25,6 +25,19 @@ VIRTUAL = {"connectNotify", "disconnectNotify", "initViewItemOption", "itemDeleg
            "clearItemData", "skipData"}
 UNDERSCORED = ("exec", "print", "raise")  # PythonQt finds a method also with an underscore behind it
 
+# of classes without a listing: what Qt 5 lacks
+QT6_ONLY = {
+    "QMouseEvent": ("globalPosition", "position", "scenePosition"),
+    "QSinglePointEvent": ("exclusivePointGrabber", "globalPosition", "position", "scenePosition"),
+    "QEnterEvent": ("globalPosition", "position", "scenePosition"),
+    "QPointerEvent": ("point", "pointCount", "points", "pointingDevice"),
+    "QColor": ("fromString", "isValidColorName"),
+    "QTextCharFormat": ("baselineOffset", "setBaselineOffset", "setSubScriptBaseline", "setSuperScriptBaseline",
+                        "subScriptBaseline", "superScriptBaseline"),
+    "QLocale": ("codeToTerritory", "setTerritory", "territory"),
+    "QElapsedTimer": ("durationElapsed", "durationTo"),
+}
+
 _raw: dict[tuple[type, str], Any] = {}
 _patched: set[type] = set()
 _generic_setattr = shiboken6.Object.__setattr__
@@ -35,8 +48,9 @@ def raw_of(kind: type, name: str) -> Any:
     """The untouched attribute of a class of PySide6 or of the nearest base that has it; None where none has."""
     for base in kind.__mro__:
         if (base, name) in _raw:
-            return _raw[base, name]
-        if name in base.__dict__:
+            if _raw[base, name] is not None:  # None: the class itself had none, only our descriptor
+                return _raw[base, name]
+        elif name in base.__dict__:
             return base.__dict__[name]
     return None
 
@@ -68,6 +82,9 @@ def patch(classes: list[type]) -> None:
         found = listing.listing(kind.__name__)
         if found is not None or kind is QtWidgets.QWidget:
             make_strict(kind, found)
+    for kind in ordered:
+        for name in QT6_ONLY.get(kind.__name__, ()):
+            _put(kind, name, Missing(name))
     _add_internal_methods()
 
 
@@ -186,7 +203,7 @@ def _keep_errors_whole(kind: type, **keywords: Any) -> None:
 
 
 def _cpp(kind: type, name: str) -> Any:
-    return next((_raw[base, name] for base in kind.__mro__ if (base, name) in _raw), None)
+    return next((_raw[base, name] for base in kind.__mro__ if _raw.get((base, name)) is not None), None)
 
 
 def _whole(function: Any) -> Any:

@@ -123,6 +123,18 @@ def test_a_click_reaches_the_interactor(segmented):
     assert seen == [(30, 40)]
 
 
+def test_a_click_of_qt_reaches_the_interactor(segmented):
+    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
+    seen = []
+    tag = view.interactor().AddObserver("LeftButtonPressEvent", lambda caller, event: seen.append(
+        caller.GetEventPosition()))
+    at = qt.QPointF(30, 40)
+    slicer.app.sendEvent(view, qt.QMouseEvent(qt.QEvent.MouseButtonPress, at, at, qt.Qt.LeftButton, qt.Qt.LeftButton,
+                                              qt.Qt.NoModifier))
+    view.interactor().RemoveObserver(tag)
+    assert seen == [(30, view.height - 41)]
+
+
 def test_layout_and_views(scene):
     manager, seen = slicer.app.layoutManager(), []
     manager.connect("layoutChanged(int)", seen.append)

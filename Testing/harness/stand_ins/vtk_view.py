@@ -134,7 +134,7 @@ class VtkView(QtWidgets.QWidget):
         self._pass_on(event, "MouseMoveEvent")
 
     def _pass_on(self, event: Any, name: str) -> None:
-        position = event.position()
+        position = raw(event, "position")()
         self._interactor.SetEventPosition(int(position.x()), raw(self, "height")() - 1 - int(position.y()))
         self._interactor.InvokeEvent(name)
 
