@@ -276,6 +276,16 @@ class Journeys:
         volume = phantomVolume()  # the same ids again
         self.assertIsNone(self.logic.studyOf(volume))
 
+    def test_deletedVolumeEndsTheRun(self):
+        self.delayDisplay("Delete the volume during a run")
+        volume = phantomVolume()
+        self.logic.generate(volume)
+        waitFor(lambda: self.logic.worker.state == "busy", 120, "the run")
+        slicer.mrmlScene.RemoveNode(volume)
+        waitFor(lambda: not self.logic.isRunning(), 10, "the end of the run")
+        self.assertEqual([failure.kind for failure in self.heard["failed"]], ["cancelled"])
+        self.assertEqual(StudyScene.all(), [])
+
     def test_deletedVolumeKeepsTheText(self):
         self.delayDisplay("Delete the volume")
         study = self.study()

@@ -43,7 +43,8 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.worker.stateChanged.connect(lambda state: self.stateChanged())
         self.worker.logged.connect(lambda level, text: self.remarked(level, text))
         self.folder = os.path.join(slicer.app.temporaryPath, f"UVLM-{uuid.uuid4().hex[:12]}")
-        self.runningVolumeId, self._request, self._steps = None, None, []
+        self.runningVolumeId, self._runFolder, self._request, self._runSteps = None, None, None, None
+        self._otherSteps = []
         self.lastRun = {}  # the worker's result of the last run that ended well: seconds, device, reloaded, warnings
         self._edits = {}  # report node id -> MaskEdits
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._onStartClose)
@@ -79,6 +80,10 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.worker.request("bundle_info", {"bundle": bundle or None, "device": device, "precision": precision},
                             done, failed)
 
+    def runningVolume(self):
+        """The volume whose report is being generated; None without a run, or where it was deleted."""
+        return slicer.mrmlScene.GetNodeByID(self.runningVolumeId) if self.runningVolumeId is not None else None
+
     def isRunning(self):
         """True from `generate` until studyMade or runFailed."""
         return self.runningVolumeId is not None
@@ -111,15 +116,14 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             raise VolumeRefusal(_("'{name}' is under a transform that is not linear. Make a hardened copy of it and "
                                   "read that.").format(name=volumeNode.GetName()), canHarden=True)
         self.runningVolumeId = volumeNode.GetID()
-        run = os.path.join(self.folder, f"run-{uuid.uuid4().hex[:8]}")
+        run = self._runFolder = os.path.join(self.folder, f"run-{uuid.uuid4().hex[:8]}")
         os.makedirs(run)
         for text in self.remarksOf(volumeNode):
             self.remarked("info", text)
         self.stateChanged()
         self.progressed({"stage": "copy", "done": 0, "total": 1, "text": "", "fraction": 0.0, "seconds_left": None})
-        self.inSteps(VolumeInput.writing(volumeNode, os.path.join(run, "volume.npy")),
-                     lambda volume: self._run(volume, run, bundle, device, precision),
-                     lambda error: self._runEnded(run, error))
+        self._runSteps = InSteps(VolumeInput.writing(volumeNode, os.path.join(run, "volume.npy")),
+                                 lambda volume: self._run(volume, run, bundle, device, precision), self._runEnded)
 
     def hardenedCopy(self, volumeNode):
         """A copy of the volume, resampled by its transforms; the new node."""
@@ -130,40 +134,36 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if self._request is not None:
             self.worker.cancel(self._request)
         elif self.isRunning():
-            self._stopSteps()
-            self._runEnded(None, WorkerFailure(_("Cancelled."), "cancelled"))
+            self._runSteps.stop()
+            self._runEnded(WorkerFailure(_("Cancelled."), "cancelled"))
 
     def _run(self, volume, run, bundle, device, precision):
         params = {"volume": volume, "bundle": bundle or None, "device": device, "precision": precision,
                   "out": os.path.join(run, "study"), "segment_map": os.path.join(run, "segments.npy")}
-        self._request = self.worker.request("run", params, lambda result: self._ran(run, result),
-                                            lambda failure: self._runEnded(run, failure), self.progressed)
+        self._request = self.worker.request("run", params, lambda result: self._ran(run, result), self._runEnded,
+                                            self.progressed)
 
     def _ran(self, run, result):
         self._request, self.lastRun = None, result
-        volume = slicer.mrmlScene.GetNodeByID(self.runningVolumeId)
-        if volume is None:
-            self._runEnded(run, WorkerFailure(_("The volume was deleted during the run; its report was dropped."),
-                                              "dropped"))
+        volume = self.runningVolume()
+        if volume is None:  # deleted; the result was quicker than the cancelling
+            self._runEnded(WorkerFailure(_("Cancelled."), "cancelled"))
             return
-        self.inSteps(StudyScene.creating(volume, result["study"], os.path.join(run, "segments.npy")),
-                     lambda study: self._made(run, study), lambda error: self._runEnded(run, error))
+        self._runSteps = InSteps(StudyScene.creating(volume, result["study"], os.path.join(run, "segments.npy")),
+                                 self._made, self._runEnded)
 
-    def _made(self, run, study):
-        if study is None:
-            self._runEnded(run, WorkerFailure(_("The volume was deleted during the run; its report was dropped."),
-                                              "dropped"))
-            return
-        self._endRun(run)
+    def _made(self, study):
+        self._endRun()
         self.watchStudies()
         self.studyMade(study)
         self.studyChanged(study)
 
-    def _runEnded(self, run, failure):
-        self._endRun(run)
+    def _runEnded(self, failure):
+        self._endRun()
         self.runFailed(failure)
 
-    def _endRun(self, run):
+    def _endRun(self):
+        run, self._runFolder = self._runFolder, None
         self.runningVolumeId, self._request = None, None
         if run is not None:
             shutil.rmtree(run, ignore_errors=True)
@@ -195,14 +195,14 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Says which finding a drawn segment shows; it is then measured, and the report offers a sentence.
 
         Args:
-            findingName: of Resources/Labels/findings.json; None for a mask that the report need not name.
+            findingName: one of Resources/Labels/findings.json that a mask can show; None: the report need not name it.
         """
         from uvlm_core.labels import finding_named, label_named
 
         study.assign(segmentId, findingName)
-        if findingName is None:
+        label = finding_named(findingName).label if findingName is not None else None
+        if label is None:
             return
-        label = finding_named(findingName).label
         segment = study.segmentationNode.GetSegmentation().GetSegment(segmentId)
         segment.SetTag(TAG_FINDING, findingName)
         segment.SetTag(TAG_LABEL, label)
@@ -233,29 +233,30 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     # ---- scene and end
 
     def inSteps(self, steps, done, failed):
-        self._steps = [work for work in self._steps if work.running]
-        self._steps.append(InSteps(steps, done, failed))
-
-    def _stopSteps(self):
-        for work in self._steps:
-            work.stop()
-        self._steps = []
+        """Runs a generator until it ends or the logic does."""
+        self._otherSteps = [work for work in self._otherSteps if work.running]
+        self._otherSteps.append(InSteps(steps, done, failed))
 
     def _onStartClose(self, caller, event):
-        """The scene goes: the run is of no use any more, and late results are dropped."""
-        self._stopSteps()
+        """The scene goes: the run is of no use any more. Its result must not reach a volume that gets the same id."""
+        if self._runSteps is not None:
+            self._runSteps.stop()
+        if self._request is not None:
+            self.worker.forget(self._request)
+            self.worker.cancel(self._request)
+            self._request = None
         for edits in self._edits.values():
             edits.stop()
         self._edits = {}
-        if self._request is not None:
-            self.worker.cancel(self._request)
 
     def _onEndClose(self, caller, event):
         StudyScene.forgetAll()
-        if self.isRunning() and self._request is None:
-            self._runEnded(None, WorkerFailure(_("Cancelled: the scene was closed."), "cancelled"))
+        if self.isRunning():
+            self._runEnded(WorkerFailure(_("Cancelled: the scene was closed."), "cancelled"))
 
     def _onNodeRemoved(self, caller, event):
+        if self.isRunning() and not slicer.mrmlScene.IsClosing() and self.runningVolume() is None:
+            self.cancel()  # nobody is left to show the result to
         for key, edits in list(self._edits.items()):
             if not edits.study.exists or edits.study.segmentationNode is None:
                 edits.stop()
@@ -267,7 +268,8 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         for listeners in (self.stateChanged, self.progressed, self.studyMade, self.studyChanged, self.runFailed,
                           self.segmentAdded, self.failed, self.remarked):
             listeners.clear()
-        self._stopSteps()
+        for work in [*self._otherSteps, *([self._runSteps] if self._runSteps is not None else [])]:
+            work.stop()
         for edits in self._edits.values():
             edits.study.changed.disconnect(self.studyChanged)
             edits.stop()

@@ -15,6 +15,9 @@ from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.VolumeInput import writing, writingArray
 from UVLMReportLib.WorkerClient import WorkerFailure
 
+GONE = _("The volume or the masks of this report were deleted; without them it cannot be written. Load the scan again "
+         "and generate a new report.")
+
 
 def keep(logic, study, folder, done, failed):
     """Starts to write `study` as a new case below `folder`; returns at once.
@@ -41,8 +44,7 @@ def send(logic, study, method, params, done, failed):
         params: called with {"volume", "labels", "original", "attribution"}; gives the params of the job.
     """
     if study.volumeNode is None or study.segmentationNode is None:
-        failed(WorkerFailure(_("The volume or the masks of this report were deleted; without them it cannot be "
-                               "written. Load the scan again and generate a new report."), "deleted"))
+        failed(WorkerFailure(GONE, "deleted"))
         return
     scratch = os.path.join(logic.folder, f"write-{uuid.uuid4().hex[:8]}")
 
@@ -61,6 +63,8 @@ def preparing(study, scratch):
     """Writes what the worker needs into the folder `scratch`; a generator for InSteps, returns params for it."""
     os.makedirs(scratch, exist_ok=True)
     volume = yield from writing(study.volumeNode, os.path.join(scratch, "volume.npy"))
+    if study.volumeNode is None or study.segmentationNode is None:
+        raise WorkerFailure(GONE, "deleted")
     labels = yield from makingLabelMap(study)
     paths = {name: os.path.join(scratch, name) for name in ("labels.npy", "original.nii.gz", "attribution.npz")}
     yield from writingArray(labels, paths["labels.npy"])
