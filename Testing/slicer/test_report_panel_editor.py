@@ -146,6 +146,10 @@ def test_a_contradiction_is_underlined_with_its_reason_and_a_fix(panel, app):
     point = next(point for point in panel.editor.checks.points if point.sentence == name)
     assert "right" in point.text and "left" in point.text
     row = panel.editor.checks.points.index(point)
+    app.processEvents(0.1)
+    lines = [panel.ui.checksList.visualItemRect(panel.ui.checksList.item(number)) for number in range(
+        len(panel.editor.checks.points))]
+    assert panel.ui.checksList.height > sum(line.height() for line in lines)  # all of it can be read
     panel.ui.checksList.setCurrentRow(row)
     panel.ui.acceptButton.click()
     assert "in the left lower lobe" in panel.report.sentence(name).text

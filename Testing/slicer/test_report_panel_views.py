@@ -43,10 +43,12 @@ def test_a_drag_is_no_click(panel):
 
 def test_a_click_beside_all_masks_darkens_the_sentences(panel):
     click(panel, panel.logic.centreRas(panel.study, "liver_lesion_1"))
+    panel.panel.links.showMasks(["liver_lesion_1"])
     low = [0.0] * 6
     panel.volume.GetRASBounds(low)
     click(panel, [low[0] + 3, low[2] + 3, panel.logic.centreRas(panel.study, "liver_lesion_1")[2]])
     assert panel.editor.marks.linked == []
+    assert panel.study.segmentationNode.GetDisplayNode().GetSegmentOpacity3D("spleen") == 1.0
 
 
 def test_a_click_finds_the_mask_under_a_transform(panel):

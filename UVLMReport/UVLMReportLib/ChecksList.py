@@ -124,7 +124,7 @@ class ChecksList:
     def _fitHeight(self):
         """As tall as its lines, within limits, so that the text above keeps its room."""
         view = self.ui.checksList
-        lines = sum(view.sizeHintForRow(row) for row in range(view.count))
+        lines = sum(view.visualItemRect(view.item(row)).height() for row in range(view.count))
         view.setFixedHeight(max(LEAST_HEIGHT, min(MOST_HEIGHT, lines + 6)))
 
     def _onRow(self, row):

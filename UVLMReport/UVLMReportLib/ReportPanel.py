@@ -133,6 +133,8 @@ class ReportPanel:
 
     def _onMaskClicked(self, study, segmentIds):
         if study is self.study:
+            if not segmentIds:
+                self.links.release()
             self.masks.select(segmentIds)
             self._light(segmentIds)
 
