@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from uvlm_core.errors import BundleError
-from uvlm_core.model.bundle import BundleInfo, load_bundle, read_info, save_bundle, verify_bundle
+from uvlm_core.model.bundle import MANIFEST, BundleInfo, load_bundle, read_info, save_bundle, verify_bundle
 from uvlm_core.model.config import preset
 from uvlm_core.model.tokenizer import train_tokenizer
 from uvlm_core.model.uvlm import UVLM
@@ -120,3 +120,14 @@ def test_weights_that_are_not_numbers_are_not_saved(tmp_path, model):
         next(broken.parameters())[0] = float("nan")
     with pytest.raises(BundleError, match="not finite"):
         save_bundle(tmp_path / "c", broken, model[1].to_json(), "", INFO)
+
+
+@pytest.mark.parametrize("entry", [
+    {"files": []}, {"files": {"model.safetensors": 5}}, {"config": None}, {"thresholds": None}, {"figures": None},
+    {"thresholds": {"Lung nodule": "high"}}, {"thresholds": {"Lung nodule": 1.5}}, {"assessed": "all"},
+    {"licence": None}])
+def test_entries_of_another_type_are_refused_by_name(entry, model_folder, tmp_path):
+    values = json.loads((model_folder / MANIFEST).read_text("utf-8"))
+    (tmp_path / MANIFEST).write_text(json.dumps({**values, **entry}), "utf-8")
+    with pytest.raises(BundleError, match=next(iter(entry))):
+        read_info(tmp_path)

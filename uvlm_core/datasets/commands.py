@@ -22,6 +22,7 @@ TableOut = Annotated[Path, typer.Option("--out", "-o", help="Case table to write
 MappingFile = Annotated[Path | None, typer.Option("--mapping", help="JSON file of label and finding names.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Processes that work at the same time.")]
 MOST_LINES = 8
+PRESETS = ("demo", "base", "paper")
 
 
 @app.command()
@@ -121,7 +122,7 @@ def split(
 def prepare(
     table: Table,
     store: Annotated[Path, typer.Option("--out", "-o", help="Folder of the store.")],
-    model: Annotated[str, typer.Option(help="demo, base, paper, or a recipe (.json): whose grid to use.")] = "demo",
+    model: Annotated[str, typer.Option(help="demo, base, paper, or a recipe: whose grid to use.")] = "demo",
     mapping: MappingFile = None,
     jobs: Jobs = 1,
     on_error: Annotated[str, typer.Option(help="skip or stop at a case that cannot be used.")] = "skip",
@@ -157,15 +158,15 @@ def prepare(
 
 
 def grid_of(model: str):
-    """Grid of a preset or of a recipe. Raises RecipeError for an unknown one."""
+    """Grid of a preset, or of a recipe by its name or path. Raises RecipeError for an unknown one."""
     from uvlm_core.model.config import preset
 
-    if not model.endswith(".json"):
+    if model in PRESETS:
         return preset(model).grid
+    from uvlm_core.training.building import recipe_grid
     from uvlm_core.training.recipe import load_recipe
-    from uvlm_core.training.run import recipe_config
 
-    return recipe_config(load_recipe(model)).grid
+    return recipe_grid(load_recipe(model))
 
 
 @contextmanager

@@ -21,10 +21,10 @@ def evaluate_bundle(folder: str | Path, out: str | Path, cases: int = 200, seed:
 
     Raises:
         BundleError: the bundle is damaged.
-        CaseError: no cases, or `out` holds the cases of another bundle.
+        CaseError: no cases, a negative seed, or `out` holds the cases of another bundle.
     """
-    if cases < 1:
-        raise CaseError(f"The number of cases must be at least 1; found {cases}.")
+    if cases < 1 or seed < 0:
+        raise CaseError(f"The number of cases must be at least 1 and the seed at least 0; found {cases} and {seed}.")
     folder, out = Path(folder), Path(out)
     info = verify_bundle(folder)
     _same_bundle(out, {"name": info.name, "version": info.version, "files": info.files,

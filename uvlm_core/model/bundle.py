@@ -125,7 +125,23 @@ def read_info(folder: str | Path) -> BundleInfo:
     unknown, missing = sorted(set(values) - known), sorted(known - set(values))
     if unknown or missing:
         raise BundleError(f"{path} does not fit: unknown entries {unknown}, missing entries {missing}.")
+    _check_values(values, path)
     return BundleInfo(**values)
+
+
+def _check_values(values: dict, path: Path) -> None:
+    """Raises BundleError that names the first entry of another type than ours."""
+    kinds = {"config": dict, "thresholds": dict, "figures": dict, "files": dict, "assessed": list}
+    wrong = [name for name, value in values.items() if not isinstance(value, kinds.get(name, str))]
+    if not wrong:
+        numbers = values["thresholds"].values()
+        if not all(type(value) in (int, float) and 0 <= value <= 1 for value in numbers):
+            wrong.append("thresholds")
+        if not all(isinstance(entry, dict) and {"sha256", "bytes"} <= set(entry) for entry in values["files"].values()):
+            wrong.append("files")
+    if wrong:
+        raise BundleError(f"{path} is damaged: its {', '.join(wrong)} are not what a bundle has there. Copy the bundle "
+                          "again.")
 
 
 def verify_bundle(folder: str | Path) -> BundleInfo:

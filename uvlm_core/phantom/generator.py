@@ -33,8 +33,10 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
         share: chance of each finding; by default drawn per case, between 0.12 and 0.38.
 
     Raises:
-        CaseError: an unknown region, or a shape or spacing that no scan has.
+        CaseError: a negative seed, an unknown region, or a shape or spacing that no scan has.
     """
+    if seed < 0:
+        raise CaseError(f"A phantom's seed is 0 or more; found {seed}.")
     if region not in (None, *REGIONS):
         raise CaseError(f"A phantom shows one of {', '.join(REGIONS)}; found '{region}'.")
     if min(shape) < 16 or (spacing is not None and not 0.3 <= min(spacing) <= max(spacing) <= 12):

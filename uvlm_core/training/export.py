@@ -47,6 +47,10 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
             that it started from.
     """
     run = Path(run)
+    if cases < 1 or seed < 0:
+        raise RecipeError(f"The number of cases must be at least 1 and the seed at least 0; found {cases} and {seed}.")
+    if not (run / "recipe.json").is_file():
+        raise RecipeError(f"{run} is no training run: it has no recipe.json. Give the folder that uvlm train wrote.")
     recipe = Recipe.from_dict(json.loads((run / "recipe.json").read_text("utf-8")))
     _refuse_trained_seeds(recipe, range(seed, seed + cases))
     weights = run / f"stage{len(recipe.stages)}-{recipe.stages[-1].kind}" / WEIGHTS

@@ -10,6 +10,7 @@ A source has a `name`, a `weight` (its share of the batches), `held_out` and a `
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -30,6 +31,7 @@ from uvlm_core.volumes.grid import GridSample, GridSpec, labels_to_grid, to_grid
 from uvlm_core.volumes.volume import Volume
 
 PHANTOM_OPTIONS = ("region", "findings", "share", "shape", "spacing")
+NOT_MADE_OF = ("weight", "held_out", "count", "first_seed", "licence", "path", "store", "split", "fold", "on_error")
 
 
 @dataclass
@@ -106,13 +108,34 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     if twice := [name for name, count in names.items() if count > 1]:
         raise CaseError(f"Two data sources have a case {twice[0]}. Give each scan to one source only.")
     for number in processes.mine(range(len(jobs))):
-        name, _, make = jobs[number]
-        if not (out / name / "case.json").exists():
-            _store(out / name, make, spec)
+        name, source, make = jobs[number]
+        key = case_key_of(source, make)
+        if not _is_made(out / name, key):
+            _store(out / name, make, spec, key)
+            for tokens in out.parent.glob(f"tokens/*/{Path(name).name}.safetensors"):  # of what was there before
+                tokens.unlink()
         progress(number + 1, len(jobs))
     processes.wait()
     siblings = Counter(source["name"] for _, source, _ in jobs)
     return [_load(out / name, source, siblings[source["name"]]) for name, source, _ in jobs]
+
+
+def case_key_of(source: dict, make: Callable) -> str:
+    """What decides how a case of the source is made, as a short hash: a case of other options is made anew."""
+    decides = {name: value for name, value in source.items() if name not in NOT_MADE_OF}
+    text = json.dumps([decides, getattr(make, "key", None)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _is_made(folder: Path, key: str) -> bool:
+    """Whether the case is there as its source now is; cases of a store are what the store says."""
+    try:
+        facts = json.loads((folder / "case.json").read_text("utf-8"))
+        return "sha256" in facts or facts.get("source_key", key) == key
+    except FileNotFoundError:
+        return False
+    except (ValueError, AttributeError):  # damaged
+        return False
 
 
 def count_cases(sources: list[dict], spec: GridSpec, data_root: Path | None) -> tuple[int, int]:
@@ -150,7 +173,7 @@ def _from_phantom(case):
     return ("phantom", case)
 
 
-def _store(folder: Path, make: Callable, spec: GridSpec) -> None:
+def _store(folder: Path, make: Callable, spec: GridSpec, key: str) -> None:
     made = make()
     if made[0] == "phantom":
         image, target, matrix, facts = _grid_phantom(made[1], spec)
@@ -163,7 +186,8 @@ def _store(folder: Path, make: Callable, spec: GridSpec) -> None:
     beside.mkdir(parents=True)
     np.save(beside / "image.npy", image)
     np.save(beside / "target.npy", target)
-    (beside / "case.json").write_text(json.dumps({**facts, "ijk_to_ras": matrix.tolist()}), "utf-8")
+    (beside / "case.json").write_text(json.dumps({**facts, "ijk_to_ras": matrix.tolist(), "source_key": key}),
+                                      "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(beside, folder)
 
@@ -207,11 +231,7 @@ def _grid_real(source: dict, root: Path, seed: int | None, spec: GridSpec):
 
 
 def _load(folder: Path, source: dict, siblings: int) -> GridCase:
-    try:
-        facts = json.loads((folder / "case.json").read_text("utf-8"))
-    except ValueError as error:
-        raise CaseError(f"{folder / 'case.json'} is damaged ({error}). Delete the folder; the same command makes it "
-                        "again.") from error
+    facts = json.loads((folder / "case.json").read_text("utf-8"))
     known = np.zeros(len(labels()) + 1, bool)
     known[0] = len(facts["known"]) == len(labels())  # where only some are annotated, the rest is not background
     for label in labels():

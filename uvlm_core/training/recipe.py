@@ -69,6 +69,10 @@ class StageRecipe:
         for name in ("steps", "batch", "accumulate", "checkpoint_every", "validate_every"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"'{name}' of the {self.kind} stage must be at least 1; found {getattr(self, name)}.")
+        for name, known in (("schedule", ("poly", "cosine", "constant")), ("precision", ("auto", "bf16", "fp32"))):
+            if getattr(self, name) not in known:
+                raise RecipeError(f"'{name}' of the {self.kind} stage is one of {', '.join(known)}; "
+                                  f"found '{getattr(self, name)}'.")
         if self.optimizer not in ("adamw", "sgd"):
             raise RecipeError(f"'optimizer' of the {self.kind} stage is adamw or sgd; found '{self.optimizer}'.")
         if unknown := sorted(set(self.trained_parts or ()) - set(PARTS)):

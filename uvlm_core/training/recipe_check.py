@@ -18,8 +18,8 @@ SOURCES = {
                                    "spacing": "three numbers"},
     "real": COMMON | SCAN, "real_with_findings": COMMON | SCAN | COPIES, "table": COMMON | TABLE,
 }
-NEEDED = {"phantoms": ("count", "first_seed"), "real": ("image",), "real_with_findings": ("image", "count", "first_seed"),
-          "table": ("path",)}
+NEEDED = {"phantoms": ("count", "first_seed"), "real": ("image",), "table": ("path",),
+          "real_with_findings": ("image", "count", "first_seed")}
 WORDS = {"str": "a text", "int": "a whole number", "float": "a number", "bool": "true or false", "dict": "an object",
          "list": "a list", "list[dict]": "a list of objects", "list[StageRecipe]": "a list of objects",
          "tuple[int, int, int]": "three whole numbers above 0", "tuple[str, ...]": "a list of texts",
@@ -85,7 +85,7 @@ def _typed(name: str, value: object, kind: str, where: str) -> None:
 
 def _fits(value: object, kind: str) -> bool:
     if kind in ("list[dict]", "list[StageRecipe]"):
-        return isinstance(value, list) and all(not isinstance(row, (str, int, float, list, type(None))) for row in value)
+        return isinstance(value, list) and all(isinstance(row, dict) for row in value)
     if kind == "tuple[str, ...]":
         return isinstance(value, (list, tuple)) and all(isinstance(row, str) for row in value)
     if kind in ("tuple[int, int, int]", "three numbers"):

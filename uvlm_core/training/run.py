@@ -49,6 +49,8 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     if stage is not None and not 1 <= stage <= len(recipe.stages):
         raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
     root = data_root(data)
+    _refuse_device(device)
+    _refuse_another_recipe(recipe, out)
     place = processes.join(device)
     out.mkdir(parents=True, exist_ok=True)
     if processes.is_main():
@@ -67,6 +69,40 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
         elif (folder / WEIGHTS).exists() and number < stage and start is None:
             weights = folder / WEIGHTS
     return weights
+
+
+def _refuse_device(device: str) -> None:
+    """Raises RecipeError for a device that is none of ours or that this machine does not have."""
+    from uvlm_core.inference.device import choose
+
+    if device.split(":")[0] not in ("cpu", "cuda", "mps"):
+        raise RecipeError(f"--device is cpu, cuda or mps; found '{device}'.")
+    if device != "cpu" and processes.count() == 1:
+        choose(device.split(":")[0], "auto")
+
+
+def _refuse_another_recipe(recipe: Recipe, out: Path) -> None:
+    """A run folder belongs to one recipe: what a stage has begun with must not change under it.
+
+    Raises:
+        RecipeError: a stage that has begun was made with other settings, data or another model.
+    """
+    path = out / "recipe.json"
+    if not path.exists():
+        return
+    try:
+        before = Recipe.from_dict(json.loads(path.read_text("utf-8")))
+    except (RecipeError, ValueError) as error:
+        raise RecipeError(f"{path} is damaged or of another version ({error}). Choose a new run folder.") from error
+    begun = [number for number, part in enumerate(before.stages)
+             if any((out / f"stage{number + 1}-{part.kind}").glob("*.safetensors"))]
+    changed = [name for name in ("preset", "seed", "model", "data", "tokenizer_size", "bundle", "language_model")
+               if getattr(before, name) != getattr(recipe, name)]
+    changed += [f"stage {number + 1}" for number in begun if before.stages[number : number + 1] !=
+                recipe.stages[number : number + 1]]
+    if begun and changed:
+        raise RecipeError(f"{out} holds a run of another recipe; different are {', '.join(changed)}. Choose a new run "
+                          "folder, or give the recipe that it began with.")
 
 
 def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, weights: Path | None,

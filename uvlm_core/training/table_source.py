@@ -14,13 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from uvlm_core.datasets.checking import case_key
 from uvlm_core.datasets.mapping import read_mapping
 from uvlm_core.datasets.table import Case, CaseTable, read_table
 from uvlm_core.errors import CaseError
 from uvlm_core.volumes.grid import GridSpec
-
-ENTRIES = {"name", "kind", "path", "weight", "held_out", "fold", "split", "store", "mapping", "same_voxels", "on_error",
-           "licence"}
 
 
 def table_jobs(source: dict, root: Path | None, spec: GridSpec) -> list[tuple[str, dict, Callable]]:
@@ -29,13 +27,8 @@ def table_jobs(source: dict, root: Path | None, spec: GridSpec) -> list[tuple[st
     The folder is a name for the run's own cases, or the absolute path of a case in a store.
 
     Raises:
-        CaseError: unknown entries, a table or store that cannot be read or is for another grid, no rows.
+        CaseError: a table or store that cannot be read or is for another grid, no rows.
     """
-    if unknown := sorted(set(source) - ENTRIES):
-        raise CaseError(f"Unknown entry {', '.join(unknown)} in the source '{source['name']}'; known are "
-                        f"{', '.join(sorted(ENTRIES))}.")
-    if "path" not in source:
-        raise CaseError(f"The source '{source['name']}' needs the path of its case table.")
     table, mapping = read_table(_found(source["path"], root)), None
     mapping = read_mapping(_found(source["mapping"], root) if "mapping" in source else None)
     trained, held = {**source, "held_out": False}, {**source, "held_out": True}
@@ -68,6 +61,7 @@ def _maker(table: CaseTable, case: Case, mapping, same_voxels: bool) -> Callable
 
         return "table", lambda spec: grid_case(table, case, mapping, spec, same_voxels)
 
+    make.key = case_key(table, case, mapping.own, same_voxels)
     return make
 
 
