@@ -14,6 +14,11 @@ from uvlm_core.model.injection import StageTokens, align_to_grid, sinusoids, tok
 from uvlm_core.model.mask_evidence import N_EVIDENCE, mask_evidence
 
 
+# Evidence comes in ml and in shares of one. An optimizer moves a weight by about its rate in a step, so small numbers
+# would never get the large weights that they need.
+EVIDENCE_SCALE = (3.0, 10.0, 10.0, 10.0, 10.0)
+
+
 class FindingClassifier(nn.Module):
     """Cross-attention pooling with one query per finding, and what the masks say, to one logit per finding."""
 
@@ -67,7 +72,7 @@ class FindingClassifier(nn.Module):
         query = query + self.dropout(self.ffn(self.norm(query)))
         answer = self.final_norm(query).float()
         if self.config.mask_evidence:
-            answer = torch.cat((answer, evidence.float()), 2)
+            answer = torch.cat((answer, evidence.float() * evidence.new_tensor(EVIDENCE_SCALE).float()), 2)
         return (answer * self.weight).sum(2) + self.bias
 
 
