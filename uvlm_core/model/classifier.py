@@ -13,7 +13,6 @@ from uvlm_core.model.config import ClassifierConfig, HeadConfig, ModelConfig
 from uvlm_core.model.injection import StageTokens, align_to_grid, sinusoids, token_mask, token_positions
 from uvlm_core.model.mask_evidence import N_EVIDENCE, mask_evidence
 
-
 # Evidence comes in ml and in shares of one. An optimizer moves a weight by about its rate in a step, so small numbers
 # would never get the large weights that they need.
 EVIDENCE_SCALE = (3.0, 10.0, 10.0, 10.0, 10.0)
