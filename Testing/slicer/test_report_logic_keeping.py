@@ -88,3 +88,4 @@ def test_kept_case_and_exported_study_are_read(kept):
     assert (study.labels == labels).all()
     for name in ("report.html", "report.txt"):
         assert "research use only" in (exported / name).read_text("utf-8").lower()
+    assert "signed by Reader" in " ".join((exported / "report.txt").read_text("utf-8").split())

@@ -30,10 +30,19 @@ def plain_text(study: dict) -> str:
 
 
 def origin_line(study: dict) -> str:
-    """Which model read which scan."""
+    """Which model read which scan, and whether somebody has changed the result."""
     provenance = study["provenance"]
     return wrapped(f"Model {provenance.get('model', '?')} {provenance.get('model_version', '')}, bundle sha256 "
-                   f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}.")
+                   f"{provenance.get('bundle_sha256', '?')}; scan sha256 {study['scan']['sha256']}."
+                   f"{_edited_words(provenance.get('edited'))}")
+
+
+def _edited_words(edited: dict | None) -> str:
+    """What a reader has done to the run's study; "" where nobody has."""
+    if edited is None:
+        return ""
+    signed = f", signed by {edited['signed_by']} at {edited['signed_at']}" if edited["signed_by"] else ", not signed"
+    return f" Masks and text as corrected by a reader ({edited['changes']} changes{signed})."
 
 
 def wrapped(text: str, indent: str = "  ") -> str:
