@@ -159,3 +159,14 @@ def test_a_plot_shows_every_stage_that_has_begun(tmp_path):
     assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # curves, no empty page
     with pytest.raises(RecipeError, match="no stage with a logged step"):
         plot_run(tmp_path, tmp_path / "x.png")
+
+
+def test_mlflow_has_the_same_figures_and_stays_in_the_run_folder(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    stage = tmp_path / "run" / "stage1-segmentation"
+    fit(Network(), task(), RECIPE, stage, seed=3, quiet=True)
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith("mlruns")]
+    history = mlflow.tracking.MlflowClient().get_metric_history((stage / "mlflow_run.txt").read_text(), "loss")
+    assert [(row.step, row.value) for row in history] == pytest.approx(
+        [(row["step"], row["loss"]) for row in read_metrics(stage)], rel=1e-4)

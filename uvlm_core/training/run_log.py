@@ -82,8 +82,7 @@ class _MLflow:
             os.environ.setdefault(setting, "true")
         import mlflow
 
-        server = os.environ.get("MLFLOW_TRACKING_URI")
-        mlflow.set_tracking_uri(server or f"sqlite:///{(stage.parent / 'mlruns.db').absolute()}")
+        mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or _mlflow_store(stage.parent.absolute()))
         mlflow.set_experiment(f"uvlm-{stage.parent.name}")
         kept = stage / "mlflow_run.txt"
         self.run = mlflow.start_run(run_id=kept.read_text("utf-8") if kept.exists() else None, run_name=stage.name)
@@ -95,6 +94,14 @@ class _MLflow:
 
     def close(self) -> None:
         self.end()
+
+
+def _mlflow_store(run: Path) -> str:
+    """In the run folder: a database with the whole of MLflow, plain files with its small form (mlflow-skinny)."""
+    if importlib.util.find_spec("sqlalchemy"):
+        return f"sqlite:///{run / 'mlruns.db'}"
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    return (run / "mlruns").as_uri()
 
 
 def _tried(name: str, work: Callable[[], object]) -> object:
