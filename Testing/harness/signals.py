@@ -16,6 +16,7 @@ from .calls import Call, as_python
 # (C++ object, signal) to pairs of what was connected and the slot that Qt calls
 _connections: dict[tuple[int, str], list[tuple[Any, Any]]] = {}
 _raw_connect: Any = None
+_raw_disconnect: Any = None
 
 
 class QtSignal:
@@ -118,17 +119,25 @@ def connect(sender: Any, signal: str, function: Any) -> bool:
 
 
 def _connect_in_qt(sender: Any, signature: str, dispatcher: Any) -> None:
-    name = getattr(type(sender), "_signal_overloads", {}).get(signature) or signature.partition("(")[0]
-    for base in type(sender).__mro__:  # a signal of a Python class: a stand-in's may carry types that Qt does not know
-        signal = base.__dict__.get(name)
-        if isinstance(signal, (QtCore.Signal, QtSignal)) and not base.__module__.startswith("PySide6"):
-            getattr(signal, "raw", signal).__get__(sender, type(sender)).connect(dispatcher)
-            return
+    python_signal = _python_signal(sender, signature)
+    if python_signal is not None:
+        python_signal.connect(dispatcher)
+        return
     meta = QtCore.QObject.__dict__["metaObject"].raw(sender)
     if meta.indexOfSignal(signature) < 0:
         raise AttributeError(f"{type(sender).__name__} has {signature} in Qt 5 only: use one that Qt 6 has too")
     if not _raw_connect(sender, "2" + signature, dispatcher):
         raise RuntimeError(f"{signature} of {type(sender).__name__} could not be connected")
+
+
+def _python_signal(sender: Any, signature: str) -> Any:
+    """PySide6's signal of a Python class, whose types Qt need not know, as in stand-ins; None for Qt's own signals."""
+    name = getattr(type(sender), "_signal_overloads", {}).get(signature) or signature.partition("(")[0]
+    for base in type(sender).__mro__:
+        signal = base.__dict__.get(name)
+        if isinstance(signal, (QtCore.Signal, QtSignal)) and not base.__module__.startswith("PySide6"):
+            return getattr(signal, "raw", signal).__get__(sender, type(sender))
+    return None
 
 
 def disconnect(sender: Any, signal: str, function: Any) -> bool:
@@ -137,7 +146,12 @@ def disconnect(sender: Any, signal: str, function: Any) -> bool:
     known = _connections.get(_key(sender, signature), [])
     for index, (connected, dispatcher) in enumerate(known):
         if connected == function:
-            dispatcher.active = False
+            dispatcher.active = False  # also for a call that Qt has begun
+            python_signal = _python_signal(sender, signature)
+            if python_signal is not None:
+                python_signal.disconnect(dispatcher)
+            else:
+                _raw_disconnect(sender, "2" + signature, dispatcher)
             del known[index]
             return True
     return False
@@ -217,15 +231,15 @@ def _call_slot(function: Call, arguments: tuple) -> None:
 
 def patch_connect() -> None:
     """QObject.connect and disconnect take PythonQt's forms; PySide6's own calls go through."""
-    global _raw_connect
+    global _raw_connect, _raw_disconnect
     _raw_connect = QtCore.QObject.__dict__["connect"].__func__
-    raw_disconnect = QtCore.QObject.__dict__["disconnect"].__func__
+    _raw_disconnect = QtCore.QObject.__dict__["disconnect"].__func__
 
     def connect_method(*arguments: Any) -> Any:
         return _forms(connect, _raw_connect, arguments)
 
     def disconnect_method(*arguments: Any) -> Any:
-        return _forms(disconnect, raw_disconnect, arguments)
+        return _forms(disconnect, _raw_disconnect, arguments)
 
     QtCore.QObject.connect = _Static(connect_method)
     QtCore.QObject.disconnect = _Static(disconnect_method)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import shutil
 import sys
+import weakref
 
 import pytest
 import qt
@@ -49,6 +52,24 @@ def test_disconnect():
     assert seen == []
 
 
+def test_what_is_disconnected_is_let_go():
+    class Listener:
+        def heard(self, *ignored):
+            """Never called."""
+
+    button, combo, gone = qt.QPushButton(), slicer.qMRMLNodeComboBox(), []
+    for sender, signal in ((button, "clicked(bool)"), (combo, "currentNodeChanged(vtkMRMLNode*)"),
+                           (combo, "currentNodeChanged(bool)")):
+        listener = Listener()
+        gone.append(weakref.ref(listener))
+        method = listener.heard
+        sender.connect(signal, method)
+        sender.disconnect(signal, method)
+        del listener, method
+    gc.collect()
+    assert [reference() for reference in gone] == [None] * 3
+
+
 def test_a_bound_method_is_held_by_its_connection():
     class Listener:
         def __init__(self):
@@ -92,6 +113,25 @@ def test_an_error_in_a_slot_is_printed_and_does_not_stop_the_others(nothingGoesW
     button.connect("clicked()", lambda: seen.append(1))
     button.click()
     assert seen == [1] and "ZeroDivisionError" in nothingGoesWrongUnseen.texts.pop()
+
+
+def test_errors_of_other_callbacks_are_seen_too(nothingGoesWrongUnseen, scene, app):
+    class Source(qt.QObject):
+        said = qt.Signal(str)
+
+    def fail(*ignored):
+        raise ValueError(f"failed {len(nothingGoesWrongUnseen.texts)}")
+
+    source = Source()
+    source.said.connect(fail)
+    source.said.emit("a")
+    tag = slicer.mrmlScene.AddObserver(slicer.mrmlScene.NodeAddedEvent, fail)
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode")
+    slicer.mrmlScene.RemoveObserver(tag)
+    qt.QTimer.singleShot(0, fail)
+    assert app.processUntil(lambda: len(nothingGoesWrongUnseen.texts) == 3, 5)
+    assert all(f"failed {number}" in text for number, text in enumerate(nothingGoesWrongUnseen.texts))
+    nothingGoesWrongUnseen.texts.clear()
 
 
 def test_an_error_in_an_override_does_not_end_the_process(nothingGoesWrongUnseen):
@@ -158,7 +198,7 @@ def test_a_killed_process_says_so(app):
 
 def test_python_slicer_is_this_python():
     process = qt.QProcess()
-    process.start("PythonSlicer", ["-c", "import sys; print(sys.prefix)"])
+    process.start(shutil.which("PythonSlicer"), ["-c", "import sys; print(sys.prefix)"])
     process.waitForFinished(20000)
     assert process.readAllStandardOutput().data().decode().strip() == sys.prefix
 
