@@ -141,6 +141,13 @@ def test_a_store_is_resumed_verified_and_tied_to_its_grid(mixed, tmp_path):
         prepare_table(mixed, mixed.parent, SPEC)
 
 
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"schema": "uvlm-store/2", "grid": {}, "packed": true}'])
+def test_a_store_with_a_damaged_manifest(content, mixed, tmp_path):
+    (tmp_path / "store.json").write_text(content, "utf-8")
+    with pytest.raises(CaseError, match=r"damaged|schema"):
+        prepare_table(mixed, tmp_path, SPEC)
+
+
 def test_several_processes_make_the_same_store(mixed, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     prepare_table(mixed, one, SPEC)

@@ -93,7 +93,7 @@ def test_patients_in_two_splits_are_refused_by_name(many):
         split_table(many)
 
 
-@pytest.mark.parametrize("options", [{"validation": 0.6, "test": 0.5}, {"test": -0.1}, {"folds": 1}])
+@pytest.mark.parametrize("options", [{"validation": 0.6, "test": 0.5}, {"test": -0.1}, {"folds": 1}, {"seed": -1}])
 def test_impossible_shares(many, options):
     with pytest.raises(CaseError):
         split_table(many, **options)

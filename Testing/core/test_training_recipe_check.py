@@ -128,6 +128,20 @@ def test_cases_of_other_options_and_damaged_ones_are_made_anew(tmp_path):
     assert image()[0] == shape
 
 
+@pytest.mark.parametrize("grid", [{"spacing": [0, 0, 0]}, {"spacing": [3, 3]}, {"hu_curve": []}, {"multiple": 0},
+                                  {"hu_curve": [[0, 0], [0, 1]]}, {"max_shape": [1, 1, 1]}])
+def test_impossible_grids(grid, tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps(changed(model={"grid": grid})), "utf-8")
+    with pytest.raises(UVLMError, match="grid"):
+        train_command(tmp_path / "r.json", tmp_path / "run")
+
+
+def test_stages_without_held_out_cases_end_with_their_last_weights(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(stage(kind="classification", patch="gone", freeze_encoder=True)), "utf-8")
+    assert train_command(path, tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("options", [{"cases": 0}, {"cases": -3}, {"seed": -1}])
 def test_impossible_numbers_of_cases(options, tmp_path, model_folder):
     with pytest.raises(RecipeError, match="at least"):

@@ -47,7 +47,7 @@ def relative(path: Path, folder: Path) -> str:
 
 def as_case_id(text: str) -> str:
     """The text with everything that a case_id may not have replaced by "_"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_") or "case"
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_").lstrip(".") or "case"
 
 
 def read_json(path: Path, kind: type = dict):

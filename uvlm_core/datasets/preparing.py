@@ -117,18 +117,21 @@ def open_store(store: Path, spec: GridSpec) -> bool:
     manifest = store / MANIFEST
     grid = json.loads(json.dumps(asdict(spec)))
     if manifest.exists():
-        found = json.loads(manifest.read_text("utf-8"))
-        if found.get("schema") != SCHEMA:
-            raise CaseError(f"{store} has the schema '{found.get('schema')}'; '{SCHEMA}' is expected. "
-                            "Choose a new folder.")
-        if found["grid"] != grid:
-            other = [name for name in grid if found["grid"].get(name) != grid[name]]
+        try:
+            found = json.loads(manifest.read_text("utf-8"))
+            schema, before, packed = found["schema"], dict(found["grid"]), bool(found["packed"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CaseError(f"{manifest} is damaged ({error!r}). Choose a new folder, or delete this store.") from error
+        if schema != SCHEMA:
+            raise CaseError(f"{store} has the schema '{schema}'; '{SCHEMA}' is expected. Choose a new folder.")
+        if before != grid:
+            other = [name for name in grid if before.get(name) != grid[name]]
             raise CaseError(f"{store} was prepared for another grid ({', '.join(other)}: "
-                            f"{', '.join(str(found['grid'].get(name)) for name in other)} instead of "
+                            f"{', '.join(str(before.get(name)) for name in other)} instead of "
                             f"{', '.join(str(grid[name]) for name in other)}). Choose a new folder.")
-        if found["packed"] and not has_blosc():
+        if packed and not has_blosc():
             raise CaseError(f"{store} is packed with blosc2, which is not installed: pip install 'slicer-uvlm[data]'.")
-        return found["packed"]
+        return packed
     if store.exists() and any(store.iterdir()):
         raise CaseError(f"{store} has something else in it. Choose a new folder for the store.")
     packed = has_blosc()

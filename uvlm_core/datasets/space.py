@@ -33,7 +33,8 @@ class Estimate:
         return self.likely < self.free
 
     def __str__(self) -> str:
-        return (f"{self.cases} cases need about {_size(self.likely)} (at most {_size(self.most)}); "
+        cases = f"{self.cases} cases need" if self.cases != 1 else "1 case needs"
+        return (f"{cases} about {_size(self.likely)} (at most {_size(self.most)}); "
                 f"{_size(self.free)} are free")
 
 

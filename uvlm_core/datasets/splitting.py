@@ -30,6 +30,8 @@ def split_table(path: str | Path, out: str | Path | None = None, validation: flo
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise CaseError(f"The shares of validation and test lie between 0 and 1, together below 1; found "
                         f"{validation:g} and {test:g}.")
+    if seed < 0:
+        raise CaseError(f"The seed is 0 or more; found {seed}.")
     if folds == 1 or folds < 0:
         raise CaseError(f"The number of folds is 0 (none) or at least 2; found {folds}.")
     cases = read_table(path).cases

@@ -19,7 +19,7 @@ SPLITS = ("train", "validation", "test")
 COLUMNS = ("case_id", "patient_id", "scan_id", "source", "root", "image", "labels", "label_names", "masks",
            "known_labels", "report", "spacing", "direction", "rescale_slope", "rescale_intercept", "split", "fold",
            "sex", "age", "licence")
-CASE_ID = re.compile(r"[A-Za-z0-9._-]+")
+CASE_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # becomes the name of a folder: no "..", no hidden one
 YES, NO = ("1", "1.0", "true"), ("0", "0.0", "false")
 
 
@@ -127,10 +127,15 @@ def parse_row(row: dict[str, str]) -> Case:
     row = {name: (value or "").strip() for name, value in row.items() if name}
     case_id = row.get("case_id", "")
     if not CASE_ID.fullmatch(case_id):
-        raise CaseError(f"case_id '{case_id}' must be made of letters, digits, '.', '_' and '-'")
+        raise CaseError(f"case_id '{case_id}' must be made of letters, digits, '.', '_' and '-' and not begin with '.'")
     known = row.get("known_labels", "")
     rescale = [_number(row, name, case_id) for name in ("rescale_slope", "rescale_intercept")]
     fold = _number(row, "fold", case_id)
+    if fold is not None and (fold < 0 or fold != int(fold)):
+        raise CaseError(f"{case_id}: fold is '{row['fold']}'; expected 0, 1, …")
+    spacing = _numbers(row, "spacing", 3, case_id)
+    if spacing is not None and min(spacing) <= 0:
+        raise CaseError(f"{case_id}: spacing is '{row['spacing']}'; expected millimetres above 0")
     split = row.get("split", "")
     if split and split not in SPLITS:
         raise CaseError(f"{case_id}: split is '{split}'; expected {', '.join(SPLITS)} or nothing")
@@ -139,10 +144,9 @@ def parse_row(row: dict[str, str]) -> Case:
     return Case(
         case_id, **{name: row.get(name, "") for name in texts}, split=split,
         label_names={int(value): name for value, name in _json(row, "label_names", dict, case_id).items()},
-        masks={name: [files] if isinstance(files, str) else list(files)
-               for name, files in _json(row, "masks", dict, case_id).items()},
+        masks=_json(row, "masks", dict, case_id),
         known_labels=_json(row, "known_labels", list, case_id) if known else None,
-        spacing=_numbers(row, "spacing", 3, case_id), direction=_numbers(row, "direction", 6, case_id),
+        spacing=spacing, direction=_numbers(row, "direction", 6, case_id),
         rescale=None if None in rescale else tuple(rescale), fold=None if fold is None else int(fold),
         age=_number(row, "age", case_id),
         findings={name: zero_or_one(row[name], f"{case_id}: {name}") for name in names if row.get(name)},
@@ -181,6 +185,11 @@ def _json(row: dict, name: str, kind: type, case_id: str):
             raise ValueError("another kind of value")
         if name == "label_names":
             value = {int(number): str(structure) for number, structure in value.items()}
+        elif name == "masks":
+            value = {structure: [files] if isinstance(files, str) else files for structure, files in value.items()}
+        texts = [value] if kind is list else value.values() if name == "masks" else []
+        if not all(isinstance(row, list) and all(isinstance(text, str) for text in row) for row in texts):
+            raise ValueError("no lists of texts")
     except ValueError as error:
         shape = '{"name": …}' if kind is dict else '["name", …]'
         raise CaseError(f"{case_id}: {name} is not JSON of the form {shape}: {text[:60]!r}") from error

@@ -44,6 +44,8 @@ def classification_task(model: UVLM, cases: list[GridCase], held_out: list[GridC
         loss = _joint_loss(model, cases, weights, recipe, seed)
 
     def validate(network: UVLM) -> dict[str, float]:
+        if not held_out:
+            return {}
         rows = checked or cache_tokens(network, held_out, out / "tokens")
         return finding_figures(predict_cached(network, rows), label_matrix(held_out, names), names)
 

@@ -42,6 +42,17 @@ class GridSpec:
     margin_mm: float = 9.0
     max_shape: tuple[int, int, int] | None = None
 
+    def __post_init__(self):
+        if len(self.spacing) != 3 or not all(0.1 <= step <= 50 for step in self.spacing):
+            raise VolumeError(f"The spacing of a grid is three numbers from 0.1 to 50 mm; found {self.spacing}.")
+        points = [point[0] for point in self.hu_curve if len(point) == 2]
+        if len(points) < 2 or len(points) != len(self.hu_curve) or sorted(set(points)) != points:
+            raise VolumeError("The HU curve of a grid is two or more pairs (HU, network value) with growing HU; found "
+                              f"{self.hu_curve}.")
+        if self.multiple < 1 or (self.max_shape is not None and min(self.max_shape) < self.multiple):
+            raise VolumeError(f"The size of a grid is a multiple of at least 1 and at most max_shape; found multiple "
+                              f"{self.multiple}, max_shape {self.max_shape}.")
+
 
 @dataclass(frozen=True)
 class GridSample:

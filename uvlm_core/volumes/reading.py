@@ -72,6 +72,9 @@ def _read(path: Path, series: str | None, notify: Callable[[str], None]) -> Volu
         volume = read_nifti(path)
     if volume is None:
         return _dicom_file(path, series, notify)
+    if series is not None:
+        volume.meta["notes"].append(f"{path.name} holds one volume; the series '{series}' that was asked for is only "
+                                    "looked for in DICOM folders.")
     for note in volume.meta["notes"]:
         notify(note)
     return volume
