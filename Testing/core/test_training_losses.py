@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from uvlm_core.labels import IGNORE
+from uvlm_core.training import losses
 from uvlm_core.training.losses import (
     REST,
     answer_loss,
@@ -120,3 +121,21 @@ def test_the_prompt_is_not_in_the_report_loss():
     logits[0, 2, 8] = logits[0, 3, 9] = 30
     logits[0, 0, 0] = 30  # a wrong prediction inside the prompt
     assert answer_loss(logits, ids, answer) < 1e-4
+
+
+@pytest.mark.parametrize("rare_voxels", [0.0, 0.5])
+def test_a_large_scan_in_slabs_has_the_same_loss_and_gradient(monkeypatch, rare_voxels):
+    torch.manual_seed(4)
+    target = torch.randint(0, 5, (2, 6, 10, 10)).to(torch.uint8)
+    target[0, :, :3], target[1, 2:4] = REST, IGNORE
+    known = torch.tensor([[True, True, False, True, True], [True, True, True, True, False]])
+    results = []
+    for large, slab in ((1 << 21, 1 << 20), (10, 170)):  # four slabs, the last one short
+        monkeypatch.setattr(losses, "LARGE_VOLUME", large)
+        monkeypatch.setattr(losses, "SLAB", slab)
+        logits = torch.randn(2, 5, 6, 10, 10, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        value = segmentation_loss(logits, target, known, rare_voxels)
+        value.backward()
+        results.append((value.detach(), logits.grad))
+    assert torch.allclose(results[0][0], results[1][0], rtol=1e-5)
+    assert torch.allclose(results[0][1], results[1][1], rtol=1e-3, atol=1e-7)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from uvlm_core.labels import IGNORE, REST, labels
 
 LESION_WEIGHT = 3.0  # of a lesion's Dice against that of an organ
 VOXEL_WEIGHTS = (0.5, 8.0)  # least and most a voxel counts in the cross-entropy
 RARE_VOXELS = 0.5  # power of the inverse volume in these weights; 0 counts every voxel alike
+LARGE_VOLUME, SLAB = 1 << 21, 1 << 20  # voxels from which a scan's loss is computed in slabs, and of a slab
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float = RARE_VOXELS,
@@ -33,6 +35,10 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels
         The logarithm (Wong et al. 2018, arXiv 1809.00076) pulls on a class that is missed altogether as hard as on
         one that is half found; 1 - Dice pulls in proportion to what is found already.
     """
+    if target[0].numel() > LARGE_VOLUME:
+        target = target.flatten(1)
+        return sum(_large_sample_loss(row.flatten(1), t, k, rare_voxels, smooth)
+                   for row, t, k in zip(logits, target, known, strict=True)) / len(target)
     log_probability = logits.float().log_softmax(1).flatten(2)  # (B, C, V)
     target = target.long().flatten(1)  # (B, V)
     total = log_probability.new_zeros(())
@@ -63,6 +69,48 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, rare_vo
     dice = (2 * overlap + smooth) / (mass + volume + smooth)
     weight = _class_weights(len(known), log_probability.device)
     return cross_entropy - (dice.log() * weight)[present].sum() / weight[present].sum()
+
+
+def _large_sample_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float, smooth: float) -> Tensor:
+    """`_sample_loss` of logits (C, V), a slab of voxels at a time, whose probabilities are computed again for the
+    gradient: all classes of a whole scan in float32, several times, would take more memory than the network."""
+    classes = len(known)
+    volume = logits.new_zeros(classes, dtype=torch.float32)
+    for part in target.split(SLAB):
+        index, counted = _counted_index(part)
+        volume = volume.index_add(0, index, counted.float())
+    table = _voxel_weights(volume, rare_voxels)
+    sums = [checkpoint(_slab_sums, row, part, known, table, use_reentrant=False)
+            for row, part in zip(logits.split(SLAB, 1), target.split(SLAB), strict=True)]
+    loss, weights, mass, overlap = (torch.stack(rows).sum(0) for rows in zip(*sums, strict=True))
+    cross_entropy = loss / weights.clamp_min(1)
+    present = (volume > 0) & known
+    present[0] = False
+    if not present.any():
+        return cross_entropy
+    dice = (2 * overlap + smooth) / (mass + volume + smooth)
+    weight = _class_weights(classes, logits.device)
+    return cross_entropy - (dice.log() * weight)[present].sum() / weight[present].sum()
+
+
+def _counted_index(target: Tensor) -> tuple[Tensor, Tensor]:
+    """(class of each voxel, REST and IGNORE as background; whether it is counted)."""
+    counted = target != IGNORE
+    return torch.where(counted & (target != REST), target.long(), 0), counted
+
+
+def _slab_sums(logits: Tensor, target: Tensor, known: Tensor, table: Tensor) -> tuple[Tensor, ...]:
+    """Sums over the voxels of a slab: weighted cross-entropy, weights, probability (C,) and overlap (C,)."""
+    log_probability = logits.float().log_softmax(0)
+    index, counted = _counted_index(target)
+    rest = target == REST
+    log_chosen = log_probability.gather(0, index[None])[0]
+    if rest.any():
+        log_chosen = torch.where(rest, log_probability[~known].logsumexp(0), log_chosen)
+    weight = table[index] * counted
+    mass = (log_probability.exp() * counted).sum(1)
+    overlap = torch.zeros_like(mass).index_add(0, index, log_chosen.exp() * (counted & ~rest))
+    return -(log_chosen * weight).sum(), weight.sum(), mass, overlap
 
 
 def _voxel_weights(volume: Tensor, power: float) -> Tensor:

@@ -43,13 +43,30 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int) -> str:
         *(f"| {name} (at least 10 mm) | {value:.3f} |"
           for name, value in figures.get("lesion_dice_10mm_per_label", {}).items()),
         "", *_real(figures.get("real_scans_trained_on", {})), "## What it cannot do", "",
-        "- It was trained almost only on synthetic anatomy and on three real scans. On real patients it makes mistakes",
-        "  that the figures above do not show. It is there to show and test the software, not to read scans.",
-        "- It tells the findings listed above and nothing else. The other CT-RATE findings are \"not assessed\".",
-        "- It works on a 3 mm grid: lesions below about 8 mm are lost, and thin structures are thick.",
-        "- Its wording is that of the synthetic reports: short, with a fixed vocabulary.", "",
+        *_limits(recipe, info), "",
     ]
     return "\n".join(lines)
+
+
+def _limits(recipe: Recipe, info: BundleInfo) -> list[str]:
+    """What a reader must not expect, from what the model was trained on and its grid."""
+    spacing = max((info.config.get("grid") or {}).get("spacing", (3.0,)))
+    real = sum(source["kind"] == "real" for source in recipe.data)
+    if recipe.bundle is not None:
+        lines = [f"- It was fine-tuned from the bundle {recipe.bundle}; what that one cannot do, it cannot do either,",
+                 "  unless the figures above say so."]
+    elif any(source["kind"] == "table" for source in recipe.data):
+        lines = ["- The figures above are of phantoms. On the real cases that it was trained on see the run's own",
+                 "  figures; on scans of other hospitals, scanners and protocols it has not been measured."]
+    else:
+        count = {0: "no real scan", 1: "one real scan", 3: "three real scans"}.get(real, f"{real} real scans")
+        lines = [f"- It was trained almost only on synthetic anatomy and on {count}. On real patients it makes "
+                 "mistakes", "  that the figures above do not show. It is there to show and test the software, not to",
+                 "  read scans.", "- Its wording is that of the synthetic reports: short, with a fixed vocabulary."]
+    return [*lines, "- It tells the findings listed above and nothing else. The other CT-RATE findings are "
+            "\"not assessed\".",
+            f"- It works on a {spacing:g} mm grid: lesions below about {2.7 * spacing:.0f} mm are lost, and thin "
+            "structures are thick."]
 
 
 def _real(scans: dict[str, dict[str, float]]) -> list[str]:
