@@ -54,7 +54,7 @@ class MaskEdits:
         self._known, self._asked = set(), set()
         self._work, self._request, self._context = None, None, None
         self._ready, self._dirty = False, False
-        self._waiting = set()
+        self._waiting, self._postponed = set(), set()  # the second: measured with the next edit, after a failure
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._look)
@@ -182,8 +182,9 @@ class MaskEdits:
         """Sends what waits to be measured, one request at a time."""
         if not self._ready or self._working or self._request is not None or not self._waiting:
             return
-        names = sorted(self._waiting & self._known)
+        names = sorted((self._waiting | self._postponed) & self._known)
         self._waiting.clear()
+        self._postponed.clear()
         if self.study.volumeNode is None or not names:
             return
         self._count += 1
@@ -191,7 +192,7 @@ class MaskEdits:
         if self._context is not None and any(self._isOrgan(name) for name in names):
             self._context = None  # sides and places are told from the organs
         self._work = InSteps(self._cuttingOut(names, folder), lambda params: self._send(params, names, folder),
-                             lambda error: self._refused(error, folder))
+                             lambda error: self._refused(error, names, folder))
 
     def _isOrgan(self, name):
         from uvlm_core.labels import label_named
@@ -252,7 +253,8 @@ class MaskEdits:
         def done(result):
             self._took({**result, "empty": [*result.get("empty", []), *empty]}, names, folder)
 
-        self._request = self.client.request("measure", params, done, lambda failure: self._refused(failure, folder),
+        self._request = self.client.request("measure", params, done,
+                                            lambda failure: self._refused(failure, names, folder),
                                             timeout=MEASURE_SECONDS)
 
     def _took(self, result, names, folder):
@@ -278,8 +280,9 @@ class MaskEdits:
         if name in {row["id"] for row in self.study.report.segments}:  # not one that the user drew and nobody named
             self.study.report.segment_removed(name)
 
-    def _refused(self, failure, folder):
+    def _refused(self, failure, names, folder):
         self._request = None
+        self._postponed |= set(names)
         shutil.rmtree(folder, ignore_errors=True)
         self.failed(failure)
         self._next()

@@ -167,7 +167,8 @@ class WorkerClient:
 
     def _killIfRunning(self, request):
         if request.number in self._requests:
-            self._abandon(WorkerFailure(_("Cancelled."), "cancelled", request.stage))
+            self._abandon(WorkerFailure(_("The worker did not stop when it was told to, and was ended. It is started "
+                                          "again when it is needed."), "crashed", request.stage))
 
     # ---- the child
 

@@ -1,0 +1,101 @@
+"""Edits of masks with the real worker: what is measured, what is not, and nothing is lost when the worker dies."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from panel_study import make_case, write_study_folder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "UVLMReport"))
+
+
+@pytest.fixture()
+def edited(scene, app, tmp_path):
+    """(logic, study) of the phantom; the logic watches its masks."""
+    import slicer
+    from UVLMReportLib.JourneyScene import drained
+    from UVLMReportLib.ReportLogic import ReportLogic
+    from UVLMReportLib.SegmentationNodes import vtkMatrix
+    from UVLMReportLib.StudyScene import StudyScene
+
+    case = make_case()
+    write_study_folder(tmp_path / "study", case)
+    volume = slicer.util.addVolumeFromArray(np.ascontiguousarray(case.volume.array), vtkMatrix(case.volume.ijk_to_ras))
+    study = drained(StudyScene.creating(volume, str(tmp_path / "study"), str(tmp_path / "study" / "segments.npy")))
+    logic = ReportLogic()
+    yield logic, study
+    logic.shutdown()
+
+
+def volumes(study) -> dict[str, float]:
+    return {row["segment"]: row["value"] for row in study.report.measurements if row["name"] == "volume"}
+
+
+def test_first_look_finds_what_was_edited_before_it(edited, app):
+    """An edit between loading a scene and the first look, or just before saving, is measured like any other."""
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    logic, study = edited
+    before = volumes(study)
+    eraseHalf(study.segmentationNode, "liver")  # nothing has been looked at yet
+    assert logic.masksPending(study)
+    assert app.processUntil(lambda: not logic.masksPending(study), 120)
+    changed = {name for name, value in volumes(study).items() if value != before[name]}
+    assert changed == {"liver"} and volumes(study)["liver"] == pytest.approx(before["liver"] / 2, rel=0.01)
+
+
+def test_edit_outlives_a_crash_of_the_worker(edited, app):
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    logic, study = edited
+    assert app.processUntil(lambda: not logic.masksPending(study), 30)
+    before, failures = volumes(study), []
+    logic.failed.connect(failures.append)
+
+    def kill(state):
+        if state == "busy":
+            logic.worker.stateChanged.disconnect(kill)
+            logic.worker._process.kill()
+
+    logic.worker.stateChanged.connect(kill)
+    eraseHalf(study.segmentationNode, "spleen")
+    assert app.processUntil(lambda: failures, 120)
+    assert failures[0].kind == "crashed" and volumes(study) == before
+    assert not logic.masksPending(study)
+    eraseHalf(study.segmentationNode, "liver")
+    assert app.processUntil(lambda: volumes(study)["liver"] != before["liver"], 120)
+    assert volumes(study)["spleen"] == pytest.approx(before["spleen"] / 2, rel=0.01)  # with the next edit
+
+
+def test_emptied_and_restored_mask(edited, app):
+    """A mask that is painted away is as good as deleted; undo brings it back to its sentences."""
+    from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray
+
+    logic, study = edited
+    assert app.processUntil(lambda: not logic.masksPending(study), 30)
+    before = volumes(study)
+    segment = study.segmentationNode.GetSegmentation().GetSegment("spleen")
+    image = segment.GetRepresentation(LABELMAP)
+    array = imageArray(image)
+    kept = array.copy()
+    array[array == segment.GetLabelValue()] = 0
+    image.Modified()
+    assert app.processUntil(lambda: "spleen" not in {row["id"] for row in study.report.segments}, 60)
+    array[...] = kept
+    image.Modified()
+    assert app.processUntil(lambda: "spleen" in volumes(study), 120)
+    assert volumes(study) == before
+
+
+def test_heart_and_lungs_move_the_cardiothoracic_ratio(edited, app):
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    logic, study = edited
+    assert app.processUntil(lambda: not logic.masksPending(study), 30)
+    before = study.report.measurement("heart", "cardiothoracic_ratio")["value"]
+    eraseHalf(study.segmentationNode, "heart")
+    assert app.processUntil(
+        lambda: study.report.measurement("heart", "cardiothoracic_ratio")["value"] < before, 120)
