@@ -14,9 +14,12 @@ def replace_file(path: str | Path, write: Callable[[TextIO], None]) -> Path:
     """Calls `write` with a file beside `path` (UTF-8, no newline translation) and renames it; folders are made.
 
     Raises:
-        CaseError: the folder cannot be made, may not be written to, or the disk is full; nothing half-written stays.
+        CaseError: the path is a folder, its folder cannot be made or written to, or the disk is full; nothing
+            half-written stays.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CaseError(f"{path} is a folder; the name of a file is expected there.")
     beside = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -74,6 +74,14 @@ def test_cells_that_cannot_be_are_named(text, words, tmp_path):
     assert words in str(error.value) and "cases.csv" in str(error.value)
 
 
+def test_a_folder_in_place_of_a_table(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(CaseError, match="is a folder"):
+        write_table(tmp_path / "a.csv", [FULL])
+    with pytest.raises(CaseError, match="cannot be read"):
+        read_table(tmp_path / "a.csv")
+
+
 def test_no_table_and_no_text(tmp_path):
     with pytest.raises(CaseError, match="cannot be read"):
         read_table(tmp_path / "absent.csv")

@@ -77,6 +77,9 @@ def prepare_table(path: str | Path, store: str | Path, spec: GridSpec, mapping: 
             done += 1
             progress(kept + done, len(table.cases))
     finally:
+        for (part, *_) in tasks if jobs > 1 else ():  # of processes that were ended
+            for left in (store / CASES).glob(f".{part.cases[0].case_id}.*.writing"):
+                shutil.rmtree(left, ignore_errors=True)
         _list_failed(store, problems)
     return Prepared(done - len(problems), kept, problems)
 

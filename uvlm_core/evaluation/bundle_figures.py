@@ -44,9 +44,16 @@ def _same_bundle(out: Path, measured: dict) -> None:
         except OSError as error:
             raise CaseError(f"The folder {out} cannot be written: {error.strerror}. Choose another one.") from error
         _write(path, measured)
-    elif json.loads(path.read_text("utf-8")) != measured:
+    elif _read(path) != measured:
         raise CaseError(f"{out} holds the measured cases of another bundle ({MANIFEST} differs). "
                         "Choose another folder for the result.")
+
+
+def _read(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:  # damaged: whose cases these are is not known
+        return None
 
 
 def _write(path: Path, values: dict) -> None:
