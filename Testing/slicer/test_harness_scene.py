@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import ctk
 import numpy as np
 import pytest
 import qt
@@ -154,6 +155,43 @@ def test_dialogs_are_answered(dialogs):
     assert qt.QFileDialog.getExistingDirectory(None, "Pick") == "", "without an answer it is cancelled"
     slicer.util.errorDisplay("Something is wrong.")
     assert dialogs.texts == ["Go on?", "Really?", "", "Which?", "", "Something is wrong."]
+
+
+def test_folders_are_picked(dialogs, tmp_path):
+    button, seen = ctk.ctkDirectoryButton(), []
+    button.connect("directoryChanged(QString)", seen.append)
+    dialogs.answer(str(tmp_path))
+    button.browse()
+    line = ctk.ctkPathLineEdit()
+    line.filters = ctk.ctkPathLineEdit.Dirs
+    line.connect("currentPathChanged(QString)", seen.append)
+    line.browse()  # cancelled
+    line.currentPath = str(tmp_path)
+    assert button.directory == line.currentPath == str(tmp_path) and seen == [str(tmp_path)] * 2
+
+
+def test_a_number_stays_in_its_range():
+    slider, seen = ctk.ctkSliderWidget(), []
+    slider.connect("valueChanged(double)", seen.append)
+    slider.maximum, slider.singleStep, slider.decimals = 1.0, 0.1, 1
+    slider.value = 0.52
+    slider.value = 7.0
+    slider.setValue(1.0)
+    assert (seen, slider.value, slider.maximum) == ([0.5, 1.0], 1.0, 1.0)
+
+
+def test_a_section_collapses():
+    section = ctk.ctkCollapsibleButton("Inputs")
+    layout, label = qt.QVBoxLayout(section), qt.QLabel("content")
+    layout.addWidget(label)
+    seen = []
+    section.connect("contentsCollapsed(bool)", seen.append)
+    section.show()
+    section.collapsed = True
+    assert not label.visible and section.text == "Inputs"
+    section.collapsed = False
+    assert label.visible and seen == [True, False]
+    section.close()
 
 
 def test_an_error_display_tells_and_raises(dialogs):

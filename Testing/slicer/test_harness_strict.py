@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import ctk
 import pytest
 import qt
 import slicer
 from harness import listing
 from harness.stand_ins.stand_in import NotEmulated, stand_in
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("make", "name"), [
@@ -99,7 +104,7 @@ def test_an_overload_must_be_named_where_it_matters():
 def test_a_stand_in_cannot_have_more_than_the_real_class():
     with pytest.raises(TypeError, match="lacks"):
         @stand_in
-        class ctkDirectoryButton(qt.QWidget):
+        class ctkRangeWidget(qt.QWidget):
             def chooseAnything(self):
                 """No such method."""
 
@@ -119,6 +124,14 @@ def test_a_ui_file_with_an_unknown_property_is_refused(tmp_path):
                     "<extends>QWidget</extends><header>x.h</header></customwidget></customwidgets></ui>")
     with pytest.raises(RuntimeError, match="no property 'currentIndex'"):
         slicer.util.loadUI(str(path))
+
+
+def test_modules_name_enumerations_as_pythonqt_has_them():
+    """qt.Qt.AlignLeft, not qt.Qt.AlignmentFlag.AlignLeft, which only PySide6 has."""
+    files = [path for module in ("UVLMReport", "UVLMTrain") for path in (ROOT / module).rglob("*.py")]
+    scoped = [f"{path.name}: {found}" for path in files
+              for found in re.findall(r"\bqt\.Q\w*\.[A-Z]\w*\.[A-Z]\w*", path.read_text("utf-8"))]
+    assert files and scoped == []
 
 
 def test_a_keyword_is_refused():

@@ -91,6 +91,44 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
 
 @stand_in
+class ctkDirectoryButton(QtWidgets.QWidget):
+    """A button that shows a folder and asks for another."""
+
+    directoryChanged = QtCore.Signal(str)
+    directorySelected = QtCore.Signal(str)
+    DontConfirmOverwrite, DontResolveSymlinks, DontUseNativeDialog, ReadOnly, ShowDirsOnly = 0x4, 0x2, 0x10, 0x20, 0x1
+    vars().update(stored("ctkDirectoryButton", acceptMode=0, caption="", elideMode=0, options=1))
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*[a for a in arguments if isinstance(a, QtWidgets.QWidget)])
+        self._directory = next((a for a in arguments if isinstance(a, str)), "")
+        self._button = QtWidgets.QPushButton(self._directory, self)
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._button)
+        self._button.connect("clicked()", self.browse)
+
+    def _set(self, path: str) -> None:
+        if path != self._directory:
+            self._directory = path
+            raw(self._button, "setText")(path)
+            self.directoryChanged.emit(path)
+
+    def browse(self) -> None:
+        """Ask for a folder."""
+        import qt
+
+        path = qt.QFileDialog.getExistingDirectory(self, self.caption, self._directory)
+        if path:
+            self._set(path)
+            self.directorySelected.emit(path)
+
+    directory = StandInProperty(str, lambda self: self._directory, _set)
+    text = StandInProperty(str, lambda self: raw(self._button, "text")(),
+                           lambda self, text: raw(self._button, "setText")(text))
+
+
+@stand_in
 class ctkSliderWidget(QtWidgets.QWidget):
     """A number, by slider or typed."""
 
