@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def _scans(folder: Path) -> dict[str, Path]:
     found += sorted({path.parent for path in folder.rglob("*.*") if path.suffix.lower() in (".dcm", ".ima")
                      and path.is_file() and path.parent != folder})
     names = [stem(path.name) for path in found]
-    return {name if names.count(name) == 1 else relative(path, folder): path
+    count = Counter(names)
+    return {name if count[name] == 1 else relative(path, folder): path
             for name, path in sorted(zip(names, found, strict=True))}
 
 
