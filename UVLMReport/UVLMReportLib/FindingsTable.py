@@ -59,7 +59,7 @@ class FindingsTable:
         view.verticalHeader().setDefaultSectionSize(22)
         header = view.horizontalHeader()
         header.setMinimumSectionSize(20)
-        for column, width in ((SIDE, 36), (PROBABILITY, 86), (STATE, 68), (SIZE, 56), (FLAGS, 22)):
+        for column, width in ((SIDE, 36), (PROBABILITY, 84), (STATE, 68), (SIZE, 60), (FLAGS, 20)):
             header.setSectionResizeMode(column, qt.QHeaderView.Interactive)
             view.setColumnWidth(column, width)
         header.setSectionResizeMode(FINDING, qt.QHeaderView.Stretch)
