@@ -7,7 +7,7 @@ from slicer.i18n import tr as _
 from UVLMReportLib.SegmentationNodes import vtkMatrix
 
 OPACITY = 0.45
-FAINTEST = 8.0  # percent of the brightest place: below it nothing is drawn
+FAINTEST = 30.0  # percent of the brightest place: below it nothing is drawn, or the whole scan would glow
 COLOURS = "vtkMRMLColorTableNodeFileInferno.txt"
 
 
