@@ -37,10 +37,20 @@ CASES = (
     ("Right pleural effusion.", [LEFT_FLUID], "Left pleural effusion."),
     ("Right pleural effusion.", [LEFT_FLUID, RIGHT_FLUID], "Bilateral pleural effusion."),
     ("There is a small bilateral pleural effusion.", [RIGHT_FLUID], "There is a small right pleural effusion."),
+    ("Mediastinal lymphadenopathy, the largest node measuring 31 mm.", [NODE],
+     "Mediastinal lymphadenopathy, the largest node measuring 18 mm."),
     ("An enlarged lymph node of 31 mm is seen in the mediastinum.", [NODE],
      "An enlarged lymph node of 18 mm is seen in the mediastinum."),
-    # nothing to fill in, or nothing to fill it with
-    ("There is a 9 mm nodule in the left lower lobe.", [], "There is a 9 mm nodule in the left lower lobe."),
+    # no mask measured it
+    ("There is a 9 mm nodule in the left lower lobe.", [NODE], "There is a nodule in the left lower lobe."),
+    ("An 8 mm nodule in the left lower lobe.", [], "A nodule in the left lower lobe."),
+    ("A pancreatic lesion measuring 30 mm is seen.", [], "A pancreatic lesion is seen."),
+    ("Lesion of 30 mm in the left kidney.", [], "Lesion in the left kidney."),
+    ("Hiatal hernia with a diameter of 5.1 cm.", [], "Hiatal hernia."),
+    ("Mediastinal lymphadenopathy, the largest node measuring 20 mm.", [], "Mediastinal lymphadenopathy."),
+    ("There are multiple nodules in both lungs, the largest of 28 mm in the left lower lobe.", [],
+     "There are multiple nodules in both lungs, the largest in the left lower lobe."),
+    # nothing to fill in
     ("No nodule of more than 4 mm in the left lung.", [NODULE], "No nodule of more than 4 mm in the left lung."),
     ("The left ventricle is normal.", [NODULE], "The left ventricle is normal."),
     ("A 22 mm nodule in the right upper lobe.", [NODULE], "A 22 mm nodule in the right upper lobe."),

@@ -1,15 +1,15 @@
 """Sizes, lobes and sides of a generated sentence are taken from the mask that it speaks of.
 
 A language decoder names the right finding long before it copies the right number. So a size, a lobe or a side in its
-text is a field to be filled in, not a fact: where a mask shows the finding, its measurement stands in the report, and
-what the decoder had written is kept beside it. Without a mask nothing is changed; the checks tell that.
+text is a field to be filled in, not a fact: where a mask shows the finding, its measurement stands in the report;
+where none does, a size is taken out, because nothing measured it. What the decoder had written is kept beside it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from uvlm_core.labels import finding_named
 from uvlm_core.report import wording
@@ -31,15 +31,22 @@ _ONE = (  # both sides in words -> one
     (re.compile(r"\b(on both sides|bilaterally)\b", re.IGNORECASE), "on the {side} side"),
     (re.compile(r"\bbilateral\b", re.IGNORECASE), "{side}"),
 )
+_WITHOUT_SIZE = (  # a size in words -> the words without it
+    (re.compile(rf",\s*the largest( node)? (measuring|of) {wording.SIZE.pattern}(?=\s*[.;,]|$)", re.IGNORECASE), ""),
+    (re.compile(rf",?\s+(measuring|with a diameter of|of) {wording.SIZE.pattern}", re.IGNORECASE), ""),
+    (re.compile(rf"\b(?P<article>an?) {wording.SIZE.pattern} (?=[a-z])", re.IGNORECASE), "a "),
+)
 
 
 @dataclass(frozen=True)
 class Grounded:
-    """One filled field: characters start .. end of the sentence now read `written`, from `segment`; the decoder had
-    `generated` there. `quantity` is longest_diameter, place or side."""
+    """One filled field: characters start .. end of the sentence now read `written`, where the decoder had `generated`.
+
+    `quantity` is longest_diameter, place or side; `segment` is None where no mask gives the size, which was taken out.
+    """
 
     quantity: str
-    segment: str
+    segment: str | None
     start: int
     end: int
     generated: str
@@ -68,10 +75,9 @@ def ground_report(report: Report, segments: Sequence[Segment]) -> None:
                 _ground(*rows[0], lesions)
                 continue
             for sentence, mention in sorted(rows, key=lambda row: -(row[1].size_mm or 0)):
-                chosen = max(lesions, key=lambda lesion: _fit(mention, lesion), default=None)
-                if chosen is not None:
-                    lesions.remove(chosen)
-                    _ground(sentence, mention, [chosen])
+                chosen = sorted(lesions, key=lambda lesion: _fit(mention, lesion))[-1:]
+                lesions = [lesion for lesion in lesions if lesion not in chosen]
+                _ground(sentence, mention, chosen)
 
 
 def ground_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
@@ -85,8 +91,13 @@ def ground_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
 
 
 def _only_present(sentence: Sentence) -> Mention | None:
+    """What the sentence says of the one finding that it calls present ("lymphadenopathy, the largest node 20 mm")."""
     mentions = [mention for mention in label_sentence(sentence.text) if mention.state == "present"]
-    return mentions[0] if len(mentions) == 1 else None
+    if len({mention.finding for mention in mentions}) != 1:
+        return None
+    told = {name: next((value for value in (getattr(mention, name) for mention in mentions) if value is not None), None)
+            for name in ("side", "place", "size_mm")}
+    return replace(mentions[0], **told)
 
 
 def _lesions(finding: str, segments: Sequence[Segment]) -> list[Segment]:
@@ -104,7 +115,20 @@ def _ground(sentence: Sentence, mention: Mention, own: Sequence[Segment]) -> Non
     if own:
         changes = [*_size(sentence.text, mention, own), *_place(sentence.text, mention, own),
                    *_side(sentence.text, mention, own)]
-        _apply(sentence, [change for change in changes if change.generated != change.written])
+    else:
+        changes = _unmeasured(sentence.text, mention)
+    _apply(sentence, [change for change in changes if change.generated != change.written])
+
+
+def _unmeasured(text: str, mention: Mention) -> list[Grounded]:
+    """Takes out a size that no mask gives."""
+    if mention.size_mm is None or finding_named(mention.finding).measure not in SIZED:
+        return []
+    for pattern, words in _WITHOUT_SIZE:
+        match = pattern.search(text)
+        if match:
+            return [Grounded("longest_diameter", None, *match.span(), match.group(), _cased(words, match.group()))]
+    return []
 
 
 def _largest(segments: Sequence[Segment]) -> Segment:
@@ -167,7 +191,7 @@ def _side(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]
 
 
 def _cased(words: str, before: str) -> str:
-    return words[0].upper() + words[1:] if before[0].isupper() else words
+    return words[:1].upper() + words[1:] if before[0].isupper() else words
 
 
 def _apply(sentence: Sentence, changes: Sequence[Grounded]) -> None:
