@@ -10,12 +10,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 from test_training_run import RECIPE, ROOT
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.training.processes import Part, parts_of_step
-from uvlm_core.training.run import train_command
+from uvlm_core.training.recipe import Recipe
+from uvlm_core.training.run import build_model, train_command
 from uvlm_core.training.sampling import row_generator
 
 FAST = {"steps": 2, "rate": 0.01, "warm_up": 0, "precision": "fp32", "validate_every": 2}
@@ -61,19 +63,26 @@ def test_two_processes_give_what_one_gives(tmp_path):
     assert run.returncode == 0, run.stderr[-3000:]
     assert run.stdout.count("Weights:") == 1  # one of them talks
     assert json.loads((tmp_path / "two" / "environment.json").read_text())["processes"] == 2
+    before = _weights(build_model(Recipe.from_dict(RECIPE)).state_dict())
     for number, stage in enumerate(STAGES, 1):
         folder = f"stage{number}-{stage['kind']}"
         alone, shared = (_rows(tmp_path / name / folder / "metrics.jsonl") for name in ("one", "two"))
         assert len(alone) == len(shared) == 2
-        for a, b in zip(alone, shared, strict=True):
-            for name in a:
-                assert b[name] == pytest.approx(a[name], rel=1e-3, abs=1e-5), (folder, name)
-        alone, shared = (load_file(tmp_path / name / folder / "model.safetensors") for name in ("one", "two"))
-        for name in alone:
-            # a bias before a norm has no effect and no gradient but rounding, which Adam blows up to whole steps
-            if not re.search(r"(stem|conv1|conv2|levels\.\d\.\d)\.conv\.bias$", name):
-                # two steps of this rate move a weight by up to 0.02
-                assert (alone[name] - shared[name]).abs().max() < 1e-3, (folder, name)
+        for number, (a, b) in enumerate(zip(alone, shared, strict=True)):
+            for name in a:  # the first step is computed from equal weights, the next from nearly equal ones
+                exactness = 1e-4 if number == 0 else 0.03 if name == "gradient_norm" else 1e-3
+                assert b[name] == pytest.approx(a[name], rel=exactness, abs=1e-5), (folder, number, name)
+        alone, shared = (_weights(load_file(tmp_path / name / folder / "model.safetensors")) for name in ("one", "two"))
+        moved = (alone - before).abs().mean()
+        assert moved > 1e-4 and (alone - shared).abs().mean() < 0.02 * moved, folder
+        before = alone
+
+
+def _weights(tensors) -> torch.Tensor:
+    """All in one row, without biases before a norm: they have no effect and no gradient but rounding, which Adam blows
+    up to whole steps."""
+    return torch.cat([value.float().flatten() for name, value in sorted(tensors.items())
+                      if not re.search(r"(stem|conv1|conv2|levels\.\d\.\d)\.conv\.bias$", name)])
 
 
 def _rows(path):
