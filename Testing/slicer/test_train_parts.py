@@ -1,0 +1,103 @@
+"""Parts of UVLMTrain: metrics as they come, the lock of a run, large tables, what opening the module costs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.fixture()
+def lib(openModule):
+    """The panel of the opened module; then UVLMTrainLib can be imported."""
+    return openModule("UVLMTrain").panel
+
+
+def row(step: int, **more) -> str:
+    return json.dumps({"step": step, "loss": float(step), "seconds": 0.5, **more}) + "\n"
+
+
+def test_metrics_are_followed_and_read_again_after_a_resume(lib, tmp_path):
+    from UVLMTrainLib.MetricsReader import MetricsReader, columns, points, secondsPerStep
+
+    path = tmp_path / "metrics.jsonl"
+    reader = MetricsReader(str(path))
+    assert reader.read() == (False, False)
+    path.write_text(row(1) + row(2) + '{"step": 3, "lo')
+    assert reader.read() == (True, False) and [found["step"] for found in reader.rows] == [1, 2]
+    path.write_text(row(1) + row(2) + row(3, validation_score=0.5))  # the resumed run repeats step 3
+    while reader.read()[0]:
+        pass
+    assert [found["step"] for found in reader.rows] == [1, 2, 3]
+    path.write_text(row(1) + "".join(row(step, validation_score=0.1) for step in range(2, 90)))
+    while reader.read()[0]:
+        pass
+    assert [found["step"] for found in reader.rows] == list(range(1, 90))
+    assert columns(reader.rows, False) == ["loss"] and columns(reader.rows, True) == ["validation_score"]
+    steps, values = points(reader.rows, ["loss"], most=10)
+    assert len(steps) <= 10 and steps[-1] == 89 and values["loss"][0] == 5.0  # mean of 1 to 9
+    assert secondsPerStep(reader.rows) == 0.5
+
+
+HOLDER = "import sys; sys.path.insert(0, sys.argv[1]); import RunChild; f = RunChild.takeLock(sys.argv[2]); " \
+         "print(f is not None, flush=True); sys.stdin.read()"
+
+
+def test_only_a_living_process_holds_a_run(lib, tmp_path):
+    from UVLMTrainLib import RunChild
+    from UVLMTrainLib.RunFolder import KILLED, RUNNING, RunFolder
+
+    RunChild.writeJson(str(tmp_path / RunChild.STATE), {"command": ["train"], "pid": 1})  # a process that lives
+    run = RunFolder(str(tmp_path))
+    assert run.state() == KILLED
+    folder = RunChild.__file__.rpartition("/")[0]
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, folder, str(tmp_path / RunChild.LOCK)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with holder:
+        assert holder.stdout.readline() == "True\n"
+        assert run.state() == RUNNING
+        with pytest.raises(RuntimeError, match="already"):
+            run.train(["demo"])
+        holder.kill()
+        holder.wait()
+    assert run.state() == KILLED
+
+
+def test_a_large_table_does_not_stop_the_window(lib, app, loopMeter, tmp_path):
+    names = ["case_id", "root", "image", "report", "split"]
+    with open(tmp_path / "cases.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows({"case_id": f"case_{number}", "image": f"{number}.nii.gz", "report": "Findings: none. " * 30,
+                          "split": "train"} for number in range(3000))
+    (tmp_path / "checked").mkdir()
+    with open(tmp_path / "checked" / "problems.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["severity", "case_id", "kind", "message", "file", "advice"])
+        writer.writerows(["error", f"case_{number}", "unreadable", "cut off", "", ""] for number in range(1500, 1510))
+    with loopMeter() as meter:
+        lib.data.setFolders("", str(tmp_path))
+        assert app.processUntil(lambda: len(lib.data.rows) == 3000 and lib.data.filled, 60)
+    assert meter.longest_own < 0.2  # of processor time, the machine may be busy
+    assert lib.data.rows[0].name == "case_1500" and lib.data.table.texts()[2999][0] == "case_2999"
+    with open(lib.data.trainingTable, newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2990
+
+
+def test_opening_imports_nothing_heavy(lib):
+    assert "torch" not in sys.modules and "nibabel" not in sys.modules
+
+
+def test_long_texts_of_a_run_are_cut_to_their_end(lib, tmp_path):
+    from UVLMTrainLib import RunChild
+    from UVLMTrainLib.RunFolder import RunFolder
+
+    started = time.perf_counter()
+    (tmp_path / RunChild.LOG).write_bytes(b"first\n" * 100_000 + "Fälle\rFälle: 3/3\rmasks: 7/9\r\nlast\n".encode())
+    tail = RunFolder(str(tmp_path)).logTail()
+    assert tail.endswith("masks: 7/9\nlast") and len(tail.splitlines()) <= 40
+    assert time.perf_counter() - started < 1
