@@ -76,7 +76,7 @@ from pathlib import Path
 import uvlm_core.training.estimate, uvlm_core.training.segmentation
 from uvlm_core.training.memory import _now_mib
 from uvlm_core.training.run import train_command
-limit = int((_now_mib("VmSize:") + 450) * 2**20)
+limit = int((_now_mib("VmSize:") + 700) * 2**20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 train_command(sys.argv[1], Path(sys.argv[2]))
 """
@@ -84,13 +84,13 @@ train_command(sys.argv[1], Path(sys.argv[2]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the process's memory is limited")
 def test_out_of_memory_is_answered_with_what_would_fit(tmp_path):
-    stage = {"kind": "segmentation", "steps": 2, "batch": 4, "patch": [32, 48, 64], "precision": "fp32"}
+    stage = {"kind": "segmentation", "steps": 2, "batch": 4, "patch": [48, 64, 64], "precision": "fp32"}
     (tmp_path / "tiny.json").write_text(json.dumps({**RECIPE, "stages": [stage]}))
     run = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path / "tiny.json"), str(tmp_path / "run")], cwd=ROOT,
                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
     text = run.stderr.splitlines()[-1]
     assert "RecipeError: The segmentation stage (number 1) needs more memory than cpu has. What would fit" in text
-    assert re.search(r"batch [12] with accumulate [24] and checkpointing true \(about \d\.\d of \d\.\d GiB\)", text)
+    assert re.search(r"(batch \d|patch \[\d+, \d+, \d+\]).* checkpointing true \(about \d\.\d of \d\.\d GiB\)", text)
 
 
 def test_scripts_are_complete_and_bash_can_read_them(tmp_path):
