@@ -1,9 +1,12 @@
 """Ground for the journeys: phantoms as volumes, waiting for what comes later, painting in masks, reading back."""
 
+import json
+import os
 import time
 
 import numpy
 import slicer
+import vtk
 
 from UVLMReportLib.Bootstrap import makeCoreImportable
 from UVLMReportLib.SegmentationNodes import (
@@ -54,6 +57,19 @@ def turned(degrees):
     return numpy.array([[numpy.cos(angle), -numpy.sin(angle), 0], [numpy.sin(angle), numpy.cos(angle), 0], [0, 0, 1]])
 
 
+def bentTransform():
+    """A transform node that is not linear (though it moves nothing)."""
+    points = vtk.vtkPoints()
+    for place in ((0, 0, 0), (100, 0, 0), (0, 100, 0), (0, 0, 100)):
+        points.InsertNextPoint(place)
+    bend = vtk.vtkThinPlateSplineTransform()
+    bend.SetSourceLandmarks(points)
+    bend.SetTargetLandmarks(points)
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    transform.SetAndObserveTransformToParent(bend)
+    return transform
+
+
 def eraseHalf(segmentationNode, segmentId):
     """Takes the half of a mask away that lies at higher i, as an eraser would; returns the number of voxels taken."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
@@ -102,3 +118,25 @@ def tableOf(study):
     table = study.tableNode.GetTable()
     return [[str(table.GetValue(row, column)) for column in range(table.GetNumberOfColumns())]
             for row in range(table.GetNumberOfRows())]
+
+
+def measurementsBut(study, segmentId):
+    """Measurements of all masks but one."""
+    return [row for row in study.report.measurements if row["segment"] != segmentId]
+
+
+def tellsOneSide(sentence):
+    """Whether a sentence about a mask says left or right, and not both."""
+    sides = [side for side in ("left", "right") if f" {side} " in sentence.text]
+    return len(sides) == 1 and bool(sentence.findings) and bool(sentence.segments)
+
+
+def readText(path):
+    """The content of a text file."""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def readJson(folder, name):
+    """The content of a JSON file in a folder."""
+    return json.loads(readText(os.path.join(folder, name)))

@@ -1,7 +1,6 @@
 """What users do, as tests that run in Slicer's self-test harness and under pytest alike."""
 
 import gzip
-import json
 import os
 import shutil
 import tempfile
@@ -9,7 +8,21 @@ import tempfile
 import numpy
 import slicer
 
-from UVLMReportLib.JourneyScene import drained, drawBall, eraseHalf, phantomVolume, tableOf, tagsOf, turned, waitFor
+from UVLMReportLib.JourneyScene import (
+    bentTransform,
+    drained,
+    drawBall,
+    eraseHalf,
+    measurementsBut,
+    phantomVolume,
+    readJson,
+    readText,
+    tableOf,
+    tagsOf,
+    tellsOneSide,
+    turned,
+    waitFor,
+)
 from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.SegmentationNodes import TAG_LABEL, TAG_PROBABILITY, segmentIds, segmentsAt, tagOf, vtkMatrix
 from UVLMReportLib.StudyScene import StudyScene
@@ -137,7 +150,7 @@ class Journeys:
         self.delayDisplay("Erase half a lesion")
         study = self.study()
         sentence, segment = self.measuredLesion(study)
-        text, others = study.report.sentence(sentence).text, _values(study, segment)
+        text, others = study.report.sentence(sentence).text, measurementsBut(study, segment)
         eraseHalf(study.segmentationNode, segment)
         waitFor(lambda: study.report.stale_fields, 20, "the stale field")
         self.measured(study)
@@ -145,7 +158,7 @@ class Journeys:
         self.assertEqual(field.state, "stale")
         self.assertNotEqual(field.old, field.new)
         self.assertEqual(study.report.sentence(sentence).text, text)  # nothing changes before the reader says so
-        self.assertEqual(_values(study, segment), others)  # other masks are not measured again
+        self.assertEqual(measurementsBut(study, segment), others)  # other masks are not measured again
         study.report.accept_field(sentence, field.index)
         study.saveReport()
         self.assertIn(field.new, study.report.sentence(sentence).text)
@@ -156,7 +169,7 @@ class Journeys:
         self.delayDisplay("Contradict the side")
         study = self.study()
         report = study.report
-        found = next((s for s in report.sentences if _sided(s) and not s.flags), None)
+        found = next((s for s in report.sentences if tellsOneSide(s) and not s.flags), None)
         self.assertIsNotNone(found, "the phantom's report has a sentence with a side")
         swap = {"left": "right", "right": "left"}
         word = "left" if " left " in found.text else "right"
@@ -331,18 +344,8 @@ class Journeys:
 
     def test_bentVolumeIsCopied(self):
         self.delayDisplay("A volume under a transform that is not linear")
-        import vtk
-
         volume = phantomVolume()
-        bend = vtk.vtkThinPlateSplineTransform()
-        points = vtk.vtkPoints()
-        for place in ((0, 0, 0), (100, 0, 0), (0, 100, 0), (0, 0, 100)):
-            points.InsertNextPoint(place)
-        bend.SetSourceLandmarks(points)
-        bend.SetTargetLandmarks(points)
-        transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-        transform.SetAndObserveTransformToParent(bend)
-        volume.SetAndObserveTransformNodeID(transform.GetID())
+        volume.SetAndObserveTransformNodeID(bentTransform().GetID())
         with self.assertRaises(VolumeRefusal) as refusal:
             self.logic.generate(volume)
         self.assertTrue(refusal.exception.canHarden)
@@ -380,26 +383,13 @@ class Journeys:
         self.assertEqual(len(os.listdir(kept)), 2)  # a second time beside the first
         self.assertEqual(sorted(os.listdir(cases[0])), ["case.json", "image.nii.gz", "labels_corrected.nii.gz",
                                                         "labels_original.nii.gz", "report.json"])
-        with open(os.path.join(cases[0], "report.json"), encoding="utf-8") as file:
-            self.assertEqual(json.load(file)["state"], "signed")
-        with open(os.path.join(studies[0], "study.json"), encoding="utf-8") as file:
-            self.assertEqual(json.load(file)["provenance"]["edited"]["signed_by"], "Reader")
+        self.assertEqual(readJson(cases[0], "report.json")["state"], "signed")
+        self.assertEqual(readJson(studies[0], "study.json")["provenance"]["edited"]["signed_by"], "Reader")
         for export, ending in ((self.logic.exportHtml, "html"), (self.logic.exportText, "txt"),
                                (self.logic.exportPdf, "pdf")):
             path = export(study, os.path.join(self.folder, f"Bericht ü.{ending}"))
             self.assertGreater(os.path.getsize(path), 500)
             if ending != "pdf":
-                with open(path, encoding="utf-8") as file:
-                    written = file.read()
+                written = readText(path)
                 self.assertIn("research use only", written.lower())
                 self.assertIn(study.content["provenance"]["model"], written)
-
-
-def _values(study, without):
-    """Measurements of all masks but one."""
-    return [row for row in study.report.measurements if row["segment"] != without]
-
-
-def _sided(sentence):
-    return any(f" {side} " in sentence.text for side in ("left", "right")) and bool(sentence.findings) \
-        and bool(sentence.segments) and not (" left " in sentence.text and " right " in sentence.text)

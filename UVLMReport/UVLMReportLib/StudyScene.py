@@ -12,6 +12,7 @@ Nodes of one study, all found by node references of the report node, never by na
 """
 
 import base64
+import importlib
 import io
 import json
 import os
@@ -246,11 +247,10 @@ class StudyScene:
         attribution = _base64(os.path.join(studyFolder, "attribution.npz"))
         masks = _base64(os.path.join(studyFolder, "segmentation.nii.gz"))
         yield
-        makeCoreImportable()
-        from uvlm_core.report.editing import EditableReport
-
-        yield
-        report = EditableReport.from_study(content)
+        for part in ("wording", "labeler", "checks", "editing.document", "editing"):  # the first time 0.1 s in all
+            editing = importlib.import_module(f"uvlm_core.report.{part}")
+            yield
+        report = editing.EditableReport.from_study(content)
         yield
         volume = slicer.mrmlScene.GetNodeByID(volumeId)
         if volume is None:
