@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WIDTH, HEIGHT, PANEL = 1600, 1000, 540  # pixels
+WIDTH, HEIGHT, PANEL = 1500, 950, 480  # pixels
 sys.path.insert(0, str(ROOT / "Testing"))
 
 import harness  # noqa: E402
@@ -113,15 +113,18 @@ class Studio:
         return self.panel.editor.report
 
     def lesion(self, measured: bool):
-        """(sentence, mask) of a lesion, one with few masks before one with many; `measured`: that the text measures."""
+        """(sentence, mask) of the largest lesion that a sentence is about; `measured`: that the text measures."""
         kinds = {row["id"]: row["kind"] for row in self.report.segments}
-        found = [(len(sentence.segments), sentence, segment) for sentence in self.report.sentences
+        found = [(sentence, segment) for sentence in self.report.sentences if len(sentence.segments) < 4
                  for segment in ([field.segment for field in sentence.fields] if measured else sentence.segments)
                  if kinds.get(segment) == "lesion"]
         if not found:
             raise LookupError("no sentence is about a lesion in this scan; choose another one")
-        _count, sentence, segment = min(found, key=lambda one: one[0])
-        return sentence, segment
+        return max(found, key=lambda one: self.size(one[1]))
+
+    def size(self, segment: str) -> float:
+        row = self.report.measurement(segment, "volume")
+        return row["value"] if row is not None else 0.0
 
     def link(self) -> None:
         """A sentence and its mask; where the model looked."""
