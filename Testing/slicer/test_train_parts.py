@@ -101,3 +101,36 @@ def test_long_texts_of_a_run_are_cut_to_their_end(lib, tmp_path):
     tail = RunFolder(str(tmp_path)).logTail()
     assert tail.endswith("masks: 7/9\nlast") and len(tail.splitlines()) <= 40
     assert time.perf_counter() - started < 1
+
+
+def test_kept_cases_of_the_report_module_are_one_click_away(lib, app, tmp_path):
+    import slicer
+    from UVLMTrainLib import Settings
+
+    ui = slicer.modules.UVLMTrainWidget.ui
+    ui.keptCasesButton.click()
+    assert "not kept" in ui.importerRemark.text
+    kept = tmp_path / "Fälle" / "20260102-101500-chest-3f9a"
+    kept.mkdir(parents=True)
+    (kept / "case.json").write_text('{"schema": "uvlm-kept-case/1", "case_id": "20260102-101500-chest-3f9a"}')
+    Settings.setValue("trainingFolder", str(kept.parent))
+    ui.keptCasesButton.click()
+    assert app.processUntil(lambda: ui.importerSelector.count, 60), ui.importerRemark.text
+    assert ui.importerSelector.itemText(0) == "kept-cases" and ui.dataFolderEdit.text == str(kept.parent)
+
+
+def test_what_cannot_be_is_said_in_words(lib, app, tmp_path):
+    import slicer
+    from UVLMTrainLib import Recipes
+
+    ui = slicer.modules.UVLMTrainWidget.ui
+    lib.data.setFolders(str(tmp_path / "nowhere"), str(tmp_path))
+    assert app.processUntil(lambda: "no folder" in ui.importerRemark.text, 60), ui.importerRemark.text
+    (tmp_path / "broken.json").write_text('{"stages": [{"steps": 3}], "data": []}')
+    with pytest.raises(Recipes.RecipeTrouble, match="needs lists"):
+        Recipes.read(str(tmp_path / "broken.json"))
+    lib.plan.useRecipeFile(str(tmp_path / "broken.json"))
+    assert "not a recipe" in ui.recipeRemark.text
+    lib.run.open(str(tmp_path / "run"))
+    ui.startButton.click()
+    assert "not a recipe" in ui.runRemark.text and lib.run.state == "none"

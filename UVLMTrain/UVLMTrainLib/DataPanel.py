@@ -15,6 +15,7 @@ from UVLMTrainLib.Wording import severityTitle
 
 THUMBNAIL, PICTURE = 40, 150  # pixels
 MOST_THUMBNAILS = 500
+KEPT_SETTING = "trainingFolder"  # of UVLMReport
 DECORATION = int(qt.Qt.DecorationRole)
 COLOURS = {"error": "#b3261e", "warning": "#9a6700"}
 
@@ -32,6 +33,7 @@ class DataPanel:
         self.table = RowsTable(ui.casesTable, [_("Case"), _("Split"), _("State"), _("Problems")], (70, 66, 130))
         ui.casesTable.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
         ui.dataFolderButton.connect("clicked()", self._askDataFolder)
+        ui.keptCasesButton.connect("clicked()", self.useKeptCases)
         ui.workFolderButton.connect("clicked()", self._askWorkFolder)
         ui.dataFolderEdit.connect("editingFinished()", lambda: self.guess())
         ui.workFolderEdit.connect("editingFinished()", lambda: self.readTable())
@@ -84,6 +86,15 @@ class DataPanel:
         if chosen:
             self.ui.dataFolderEdit.text = chosen
             self.guess()
+
+    def useKeptCases(self):
+        """Takes the folder of UVLMReport's kept cases."""
+        folder = Settings.value(KEPT_SETTING)
+        if not folder:
+            self.ui.importerRemark.text = _("UVLM Report has not kept a case yet.")
+            return
+        self.ui.dataFolderEdit.text = folder
+        self.guess()
 
     def _askWorkFolder(self):
         chosen = askFolder(_("Folder for the case table and the runs"), "trainWorkFolder", self.ui.workFolderEdit.text)

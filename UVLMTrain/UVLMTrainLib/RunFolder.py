@@ -65,6 +65,14 @@ class RunFolder:
         """Of the last training process, to go on with; None where there was none."""
         return readJson(self.file("train_arguments.json"))
 
+    def goOnArguments(self):
+        """Of `uvlm train` to go on with what was begun, with the run's own recipe; None where nothing was begun."""
+        own = self.file("recipe.json")
+        if not os.path.exists(own) or not any(stage["begun"] for stage in self.stages()):
+            return None
+        more = (self.arguments() or [own, "-o", self.path])[3:]  # after the recipe and the folder, which may have moved
+        return [own, "-o", self.path, *more]
+
     def recipe(self):
         """The recipe of the run, or the planned one; None where there is none."""
         return readJson(self.file("recipe.json")) or readJson(self.file(PLAN))

@@ -58,9 +58,8 @@ class RunPanel:
 
     def start(self):
         """Starts the plan, or goes on with a run that was begun, with what it was begun with."""
-        again = self.run.arguments() if self.run.stages() and self.run.arguments() and self.state != Run.NONE else None
         try:
-            self.run.train(again or self.plan.arguments())
+            self.run.train(self.run.goOnArguments() or self.plan.arguments())
         except (RecipeTrouble, RuntimeError, OSError) as trouble:
             self.ui.runRemark.text = str(trouble)
             return

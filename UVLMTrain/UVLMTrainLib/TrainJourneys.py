@@ -181,6 +181,9 @@ class TrainJourneys:
         self.assertIsNotNone(run.plot.chart())
         self.assertEqual(run.plot.table().GetNumberOfRows(), reached)
         self.assertEqual(self.ui.startButton.text, "Resume")
+        run.showCurves()
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        self.assertEqual(selection.GetActivePlotChartID(), run.plot.chart().GetID())
         self.ui.startButton.click()
         self.waitForState(Run.RUNNING)
         slicer.modules.UVLMTrainWidget.cleanup()  # the panel goes, as in a reload or when Slicer closes
