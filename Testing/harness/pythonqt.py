@@ -41,6 +41,7 @@ QT6_ONLY = {
 _raw: dict[tuple[type, str], Any] = {}
 _patched: set[type] = set()
 _generic_setattr = shiboken6.Object.__setattr__
+reading_ui: list[str] = []  # not empty while PySide6 reads a .ui file: it sets the children's names on the top widget
 cpp_classes: set[type] = set()  # classes that stand for C++ ones: their objects take no new attributes
 
 
@@ -169,6 +170,8 @@ def _set_attribute(instance: Any, name: str, value: Any) -> None:
     if kind in cpp_classes and not name.startswith("_"):
         known = attribute_of(kind, name)
         if known is None or isinstance(known, Missing) or not hasattr(type(known), "__set__"):
+            if reading_ui:
+                return
             refuse_new_attribute(instance, name)
     _generic_setattr(instance, name, value)
 

@@ -11,6 +11,7 @@ from typing import Any
 from PySide6 import QtCore, QtUiTools
 
 from . import listing
+from .pythonqt import reading_ui
 from .signals import connect, slot_of
 
 
@@ -43,7 +44,11 @@ class UiLoader(QtUiTools.QUiLoader):
         buffer = QtCore.QBuffer()
         buffer.setData(ElementTree.tostring(tree))
         buffer.open(QtCore.QIODevice.ReadOnly)
-        top = super().load(buffer, parent) if parent is not None else super().load(buffer)
+        reading_ui.append("children are no attributes in PythonQt")
+        try:
+            top = super().load(buffer, parent) if parent is not None else super().load(buffer)
+        finally:
+            reading_ui.pop()
         if top is not None:
             top.__dict__["_made_by_loader"] = self.__dict__.pop("_made", [])
             for element in connections if connections is not None else ():

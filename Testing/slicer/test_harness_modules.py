@@ -26,6 +26,13 @@ def test_a_module_opens_and_counts(openModule):
     assert widget.ui.resultLabel.text == "60 voxels"
 
 
+def test_children_are_found_by_name_and_are_no_attributes():
+    top = slicer.util.loadUI(str(SAMPLE.parent / "Resources" / "UI" / "HarnessSample.ui"))
+    assert not hasattr(top, "applyButton")
+    assert slicer.util.childWidgetVariables(top).applyButton.text == "Count"
+    assert slicer.util.findChild(top, "thresholdSlider").value == 40
+
+
 def test_the_selector_follows_the_scene(openModule):
     selector = openModule(SAMPLE).ui.inputSelector
     seen = []
