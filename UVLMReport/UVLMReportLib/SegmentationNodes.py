@@ -143,9 +143,13 @@ def cutOut(segmentation, segmentId, slices):
     below = image.GetExtent()[4] if image is not None else 0
     first, last = (slices[0] - below, slices[1] - below) if slices else (0, len(array) - 1)
     mask = array[max(0, first):last + 1] == segment.GetLabelValue() if array.size else array
-    if mask.size == 0 or not mask.any():
+    if mask.size == 0:
         return None
-    ranges = [numpy.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    seen = mask.any(0)  # from above: one pass over the whole mask
+    if not seen.any():
+        return None
+    ranges = [numpy.array([0, len(mask) - 1]) if slices else numpy.flatnonzero(mask.any((1, 2))),
+              numpy.flatnonzero(seen.any(1)), numpy.flatnonzero(seen.any(0))]
     box = tuple(slice(found[0], found[-1] + 1) for found in ranges)
     corner = (max(0, first) + box[0].start, box[1].start, box[2].start)
     return numpy.ascontiguousarray(mask[box]), imageMatrix(image, corner)
