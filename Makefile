@@ -1,5 +1,6 @@
 # make demo   set up, make a synthetic CT, let the bundled model read it, say where the page is
-# make test   set up and run all tests
+# make test   set up and run all tests; those of the Slicer modules in a process of their own, because they test that
+#             nothing there imports torch
 # make lint   the checks of the code's form; make wheel: the installable file; make clean: remove what make made
 #
 # Needs Python 3.11 to 3.13 and make; no GPU. Once installed, demo and test need no network.
@@ -19,7 +20,8 @@ demo: $(VENV)/.core
 	@echo "The report is at $(CURDIR)/demo/study/report.html (open it in a browser)"
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest Testing/core
+	$(BIN)/python -m pytest Testing/slicer
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

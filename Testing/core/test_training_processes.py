@@ -70,7 +70,10 @@ def test_two_processes_give_what_one_gives(tmp_path):
         assert len(alone) == len(shared) == 2
         for number, (a, b) in enumerate(zip(alone, shared, strict=True)):
             for name in a:  # the first step is computed from equal weights, the next from nearly equal ones
-                exactness = 1e-4 if number == 0 else 0.03 if name == "gradient_norm" else 1e-3
+                if name == "gradient_norm":  # the sum over all weights, in another order
+                    exactness = 5e-4 if number == 0 else 0.03
+                else:
+                    exactness = 1e-4 if number == 0 else 1e-3
                 assert b[name] == pytest.approx(a[name], rel=exactness, abs=1e-5), (folder, number, name)
         alone, shared = (_weights(load_file(tmp_path / name / folder / "model.safetensors")) for name in ("one", "two"))
         moved = (alone - before).abs().mean()

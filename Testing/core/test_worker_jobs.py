@@ -81,6 +81,17 @@ def hashes(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
+def alike(one, other) -> bool:
+    """Equal JSON values, numbers within the last of two digits."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) or isinstance(other, float):
+        return one == pytest.approx(other, abs=0.011)
+    return one == other
+
+
 def test_a_run_of_an_array_is_a_run_of_the_same_scan_file(first, content, case, model_folder, tmp_path):
     scan = write_volume(tmp_path / "scan.nii.gz", case.volume)
     other = run_report(scan, tmp_path / "study", model_folder, "cpu").content
@@ -89,7 +100,8 @@ def test_a_run_of_an_array_is_a_run_of_the_same_scan_file(first, content, case, 
     assert content["scan"]["sha256"] == array_hash(case.volume) != other["scan"].pop("sha256")
     content["scan"].pop("sha256")
     np.testing.assert_allclose(content["scan"].pop("ijk_to_ras"), other["scan"].pop("ijk_to_ras"), atol=1e-4)
-    assert content == other
+    # the file keeps its matrix in single precision, so places in millimetres may round to another last digit
+    assert alike(content, other)
     assert content["findings"] and content["segments"] and content["report"]["sections"]
 
 

@@ -84,13 +84,14 @@ class PanelJourneys:
         self.assertEqual(panel.ui.reportEdit.plainText, text)
         row = report.measurement(segment, "longest_diameter")
         panel.editor.change(lambda report: report.apply_measurements([dict(row, value=row["value"] + 30)]))
+        stale = len(report.stale_fields)  # findings and impression may both give the size
         field = report.stale_fields[0]
         colours = [mark.format.background().color().name() for mark in panel.ui.reportEdit.extraSelections()]
         self.assertIn(qt.QColor(*AMBER).name(), colours)
         panel.ui.checksList.setCurrentRow(0)
         panel.ui.acceptButton.click()
         self.assertIn(field.new, panel.ui.reportEdit.plainText)
-        self.assertEqual(len(report.stale_fields), 0)
+        self.assertEqual(len(report.stale_fields), stale - 1)
 
     def test_panelShowsHeatMaps(self):
         self.delayDisplay("Heat map of a sentence")
