@@ -7,6 +7,7 @@ import json
 import os
 import resource
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel
@@ -173,43 +174,41 @@ def run(monkeypatch, capsys, *arguments) -> tuple[int, str]:
     return end.value.code, captured.out + captured.err
 
 
-@pytest.fixture
-def full_disk():
-    """The system refuses to write more than a few kilobytes into a file, as a full disk does."""
+@contextmanager
+def full_disk(count: int = 4096):
+    """The system refuses to write more than a few kilobytes into a file, as a full disk does.
+
+    Only within the block: pytest itself writes what it prints into a file where its output is redirected.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill(count: int = 4096) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-
-    yield fill
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("on_error", ["skip", "stop"])
-def test_a_full_disk_ends_prepare_at_once_and_leaves_nothing_half_written(on_error, full_disk, tmp_path):
+def test_a_full_disk_ends_prepare_at_once_and_leaves_nothing_half_written(on_error, tmp_path):
     import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
-    full_disk()
-    with pytest.raises(CaseError, match="cannot be written"):
+    with full_disk(), pytest.raises(CaseError, match="cannot be written"):
         prepare_table(tmp_path / "cases.csv", tmp_path / "store", GRID, on_error=on_error)
     assert list((tmp_path / "store" / "cases").iterdir()) == []
 
 
-def test_prepare_goes_on_when_there_is_space_again(full_disk, tmp_path):
+def test_prepare_goes_on_when_there_is_space_again(tmp_path):
     import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
-    full_disk()
-    with pytest.raises(CaseError):
+    with full_disk(), pytest.raises(CaseError):
         prepare_table(tmp_path / "cases.csv", tmp_path / "store", GRID)
-    full_disk(1 << 40)
     assert prepare_table(tmp_path / "cases.csv", tmp_path / "store", GRID).made == 2
 
 
-def test_a_full_disk_while_checking_or_writing_a_table(full_disk, tmp_path, monkeypatch):
+def test_a_full_disk_while_checking_or_writing_a_table(tmp_path, monkeypatch):
     import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
     before = (tmp_path / "cases.csv").read_bytes()
-    full_disk(512)
-    with pytest.raises(CaseError, match="cannot be written"):
+    with full_disk(512), pytest.raises(CaseError, match="cannot be written"):
         check_table(tmp_path / "cases.csv", tmp_path / "checked")
-    with pytest.raises(CaseError, match="cannot be written"):
+    with full_disk(512), pytest.raises(CaseError, match="cannot be written"):
         write_table(tmp_path / "cases.csv", [Case("a", "a.nii.gz", report="long " * 500)])
     assert (tmp_path / "cases.csv").read_bytes() == before
     assert not list(tmp_path.glob("*.writing")) and not list(tmp_path.glob(".*.writing"))
@@ -217,7 +216,6 @@ def test_a_full_disk_while_checking_or_writing_a_table(full_disk, tmp_path, monk
     def no_space(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    full_disk(1 << 40)
     monkeypatch.setattr(os, "replace", no_space)
     with pytest.raises(CaseError, match="No space left"):
         write_table(tmp_path / "cases.csv", [Case("a", "a.nii.gz")])
