@@ -22,7 +22,10 @@ Triple = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Residual encoder: one entry per stage in `features`, `blocks`, `strides` and `kernels`."""
+    """Residual encoder: one entry per stage in `features`, `blocks`, `strides` and `kernels`.
+
+    `norm` of encoder and segmenter is "instance" or "fixed" (`uvlm_core.model.fixed_norm`).
+    """
 
     features: tuple[int, ...]
     blocks: tuple[int, ...]
@@ -31,10 +34,12 @@ class EncoderConfig:
     in_channels: int = 1
     conv_bias: bool = True
     norm_eps: float = 1e-5
+    norm: str = "instance"
 
     def __post_init__(self) -> None:
         _freeze(self, features=tuple(self.features), blocks=tuple(self.blocks),
                 strides=_triples(self.strides), kernels=_triples(self.kernels))
+        _one_of("encoder.norm", self.norm, ("instance", "fixed"))
         count = len(self.features)
         for name in ("blocks", "strides", "kernels"):
             _require(len(getattr(self, name)) == count,

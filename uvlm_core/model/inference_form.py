@@ -2,7 +2,8 @@
 
 Three changes against the trained modules, none of which changes what is computed beyond bf16 rounding: weights and
 activations are bf16 with channels innermost (the layout in which oneDNN's bf16 kernels are two to four times as fast);
-instance norm is a group norm with one channel per group, which has a kernel for that layout; average pooling followed
+instance norm is a group norm with one channel per group, which has a kernel for that layout, and a fixed norm is part
+of its convolution; average pooling followed
 by a 1x1x1 convolution is one strided convolution.
 """
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from uvlm_core.model.encoder import NEGATIVE_SLOPE, ConvolutionNorm, ResidualBlock, ResidualEncoder
+from uvlm_core.model.fixed_norm import FixedNorm
 from uvlm_core.model.segmenter import Segmenter
 from uvlm_core.model.uvlm import UVLM
 
@@ -50,14 +52,20 @@ class FastConvolutionNorm(nn.Module):
         if pool != (1, 1, 1):
             weight = weight.expand(-1, -1, *pool) / (pool[0] * pool[1] * pool[2])
             self.stride, self.padding = pool, (0, 0, 0)
-        self.weight = _weights(weight)  # the bias has no effect: the norm subtracts each channel's mean
-        self.scale = nn.Parameter(source.norm.weight.detach().to(torch.bfloat16), requires_grad=False)
-        self.shift = nn.Parameter(source.norm.bias.detach().to(torch.bfloat16), requires_grad=False)
-        self.eps, self.activation = source.norm.eps, source.activation
+        self.bias, self.instance_norm = None, None
+        if isinstance(source.norm, FixedNorm):
+            weight, bias = source.norm.folded(weight, source.conv.bias)
+            self.bias = nn.Parameter(bias.to(torch.bfloat16), requires_grad=False)
+        else:  # the convolution's bias has no effect: the norm subtracts each channel's mean
+            self.instance_norm = nn.GroupNorm(len(weight), len(weight), source.norm.eps)
+            self.instance_norm.load_state_dict({"weight": source.norm.weight, "bias": source.norm.bias})
+            self.instance_norm.to(torch.bfloat16).requires_grad_(False)
+        self.weight, self.activation = _weights(weight), source.activation
 
     def forward(self, x: Tensor) -> Tensor:
-        x = functional.conv3d(x, self.weight, None, self.stride, self.padding)
-        x = functional.group_norm(x, x.shape[1], self.scale, self.shift, self.eps)
+        x = functional.conv3d(x, self.weight, self.bias, self.stride, self.padding)
+        if self.instance_norm is not None:
+            x = self.instance_norm(x)
         return functional.leaky_relu_(x, NEGATIVE_SLOPE) if self.activation else x
 
 

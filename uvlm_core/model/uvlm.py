@@ -9,6 +9,7 @@ from uvlm_core.errors import RecipeError
 from uvlm_core.model.classifier import FindingClassifier, PooledHeads
 from uvlm_core.model.config import ModelConfig
 from uvlm_core.model.encoder import ResidualEncoder, initialize_convolutions
+from uvlm_core.model.fixed_norm import use_fixed_norms
 from uvlm_core.model.injection import Injection, StageTokens, VisionTokens
 from uvlm_core.model.language import LanguageDecoder
 from uvlm_core.model.segmenter import Segmenter
@@ -41,6 +42,8 @@ class UVLM(nn.Module):
             self.injection = Injection(config.encoder, config.injection, config.language.width, config.grid.spacing)
             self.language = _decoder(config)
         self.apply(initialize_convolutions)
+        if config.encoder.norm == "fixed":
+            use_fixed_norms(self)
 
     def keep_activations(self, kept: bool) -> None:
         """Whether training keeps what encoder and segmenter compute for the way back; if not, it is computed twice,

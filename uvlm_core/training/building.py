@@ -12,6 +12,7 @@ from uvlm_core.errors import RecipeError
 from uvlm_core.files import replace_text
 from uvlm_core.model.bundle import read_info, verify_bundle
 from uvlm_core.model.config import ModelConfig, preset
+from uvlm_core.model.fixed_norm import use_fixed_norms
 from uvlm_core.model.tokenizer import VISION_END, VISION_START, shifted_tokenizer
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.resources import resource
@@ -96,6 +97,9 @@ def load_weights(model: UVLM, path: Path) -> None:
         reason = "it is damaged or no safetensors file" if Path(path).is_file() else "there is no such file"
         raise RecipeError(f"The weights {path} cannot be read: {reason}. Give other weights, or delete the folder of "
                           "the stage that they belong to; the same command then trains it again.") from error
+    if any(name.endswith(".norm.variance") for name in tensors):
+        use_fixed_norms(model)
+        own = model.state_dict()
     wrong = [f"{name} is missing" for name in own if name not in tensors]
     wrong += [f"{name} is unknown" for name in tensors if name not in own]
     wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()

@@ -23,7 +23,10 @@ class StageRecipe:
     optimizer step, whose cases all processes share; `checkpointing` computes the activations of encoder and segmenter
     twice instead of keeping them; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight`
     keeps the segmentation loss in stage 2; `rare_voxels` is how much more a voxel of a rare label counts in the
-    cross-entropy of the masks (0: all alike, which ends with masks that are not too large); `recombined` is the share
+    cross-entropy of the masks (0: all alike, which ends with masks that are not too large); `draw` gives the odds with
+    which a patch is drawn around a label (default 3 for a lesion, 1 for an organ); `fixed_norms` measures the norms of
+    encoder and segmenter on so many whole cases and keeps them from then on (0: leaves the norms as they are), after
+    which patches and whole scans are seen alike; `recombined` is the share
     of report batches that practise text on recombined findings without an image (1: no image at all, a warm-up that
     needs no trained encoder); `ema` is the decay of the averaged weights that validation and the bundle use;
     `patience` ends the stage after so many validations without a better score (0: never); `keep_best` also validates
@@ -49,6 +52,8 @@ class StageRecipe:
     encoder_rate: float = 1.0
     segmentation_weight: float = 0.0
     rare_voxels: float = 0.5
+    draw: dict = field(default_factory=dict)
+    fixed_norms: int = 0
     augment: bool = True
     mirror: float = 0.0
     label_smoothing: float = 0.0

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from uvlm_core.errors import RecipeError
 from uvlm_core.model.bundle import MANIFEST
 from uvlm_core.model.config import ModelConfig
+from uvlm_core.model.fixed_norm import fix_norms
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
 from uvlm_core.training.building import build_model, bundle_folder, keep_tokenizer, load_weights, train_only
@@ -24,6 +25,7 @@ from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.segmentation import whole_images
 from uvlm_core.worker.memory import give_back_memory
 
 WEIGHTS = "model.safetensors"
@@ -115,6 +117,8 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
         load_weights(model, weights)
     model.keep_activations(not part.checkpointing)
     cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
+    if part.fixed_norms:
+        fix_norms(model, whole_images(model, cases, part.fixed_norms, recipe.seed + number))
     task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
     train_only(model, part.trained_parts)
     try:

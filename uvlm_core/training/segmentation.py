@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from uvlm_core.errors import RecipeError
-from uvlm_core.labels import IGNORE
+from uvlm_core.labels import IGNORE, labels
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, random_intensity, random_patch
 from uvlm_core.training.loop import StageTask
@@ -26,6 +28,8 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
     cases = [case for case in cases if case.has_masks]
     if not cases:
         raise RecipeError("None of the training cases has masks; the segmentation stage needs some.")
+    if unknown := sorted(set(recipe.draw) - {label.name for label in labels()}):
+        raise RecipeError(f"'draw' of the segmentation stage names labels that do not exist: {', '.join(unknown)}.")
 
     def make(part: Part):
         rows = [row_generator(seed, 1, part, row) for row in part.rows(recipe.batch)]
@@ -61,7 +65,7 @@ def segmentation_batch(cases: list[GridCase], recipe: StageRecipe, curve, genera
 def augmented_patch(case: GridCase, recipe: StageRecipe, rng: np.random.Generator):
     """HU patch and labels of `recipe.patch` voxels (the whole case where None)."""
     size = recipe.patch or case.target.shape
-    start = patch_start(case, size, rng) if recipe.patch else np.zeros(3, int)
+    start = patch_start(case, size, rng, recipe.draw) if recipe.patch else np.zeros(3, int)
     if not recipe.augment:
         return cut(case.image, start, size, -1000).astype(np.float32), cut(case.target, start, size, 0)
     image, target = random_patch(case.image, case.target, size, start, rng)
@@ -88,8 +92,6 @@ def cut(array: np.ndarray, start: np.ndarray, size: tuple[int, int, int], fill: 
 @torch.no_grad()
 def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float]:
     """Mean Dice of organs and of lesions over whole held-out cases on the model grid."""
-    from uvlm_core.labels import labels
-
     overlap, volume = np.zeros(256), np.zeros(256)
     for case in mine(cases):
         predicted = predict_labels(model, case)
@@ -112,7 +114,18 @@ def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float
 @torch.no_grad()
 def predict_labels(model: UVLM, case: GridCase) -> np.ndarray:
     """(Z, Y, X) uint8 labels of one whole case on the model grid."""
-    image = torch.from_numpy(apply_hu_curve(np.asarray(case.image, np.float32), model.config.grid.hu_curve))
-    image = image[None, None].to(next(model.parameters()).device)
+    image = whole_image(model, case)
     with torch.autocast(image.device.type, torch.bfloat16):
         return model.segment(model.encode(image))[0].argmax(0).to(torch.uint8).cpu().numpy()
+
+
+def whole_image(model: UVLM, case: GridCase) -> torch.Tensor:
+    """(1, 1, Z, Y, X) network values of a case on the model's device."""
+    image = torch.from_numpy(apply_hu_curve(np.asarray(case.image, np.float32), model.config.grid.hu_curve))
+    return image[None, None].to(next(model.parameters()).device)
+
+
+def whole_images(model: UVLM, cases: list[GridCase], count: int, seed: int) -> Iterator[torch.Tensor]:
+    """`count` whole cases, drawn as training draws them."""
+    rng = np.random.default_rng(seed)
+    return (whole_image(model, pick_case(cases, rng)) for _ in range(count))
