@@ -9,18 +9,22 @@ import torch
 
 from uvlm_core.errors import VolumeError
 from uvlm_core.model.config import EncoderConfig, preset
+from uvlm_core.model.fixed_norm import fix_norms
 from uvlm_core.model.inference_form import inference_form
 from uvlm_core.model.uvlm import UVLM
 
 
-@pytest.fixture(scope="module", params=["add", "concat"])
+@pytest.fixture(scope="module", params=[("add", "instance"), ("concat", "instance"), ("add", "fixed")])
 def model(request) -> UVLM:
     torch.manual_seed(1)
     demo = preset("demo")
     encoder = EncoderConfig(features=(8, 8, 16, 16, 16), blocks=(1, 2, 1, 1, 1), strides=(1, (1, 2, 2), 2, 2, 2),
                             kernels=(3, (1, 3, 3), 3, 3, 3))
-    segmenter = replace(demo.segmenter, fusion=request.param)
-    return UVLM(replace(demo, encoder=encoder, segmenter=segmenter)).eval()
+    fusion, norm = request.param
+    model = UVLM(replace(demo, encoder=encoder, segmenter=replace(demo.segmenter, fusion=fusion))).eval()
+    if norm == "fixed":
+        fix_norms(model, [torch.randn(1, 1, 16, 32, 48)])
+    return model
 
 
 @torch.inference_mode()

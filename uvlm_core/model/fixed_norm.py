@@ -65,7 +65,7 @@ def fix_norms(model: nn.Module, images: Iterable[Tensor]) -> None:
 
     def note(name):
         return lambda _, inputs: seen[name].append((inputs[0].float().mean((0, 2, 3, 4)),
-                                                    inputs[0].float().var((0, 2, 3, 4))))
+                                                    inputs[0].float().var((0, 2, 3, 4), correction=0)))
 
     hooks = [norm.register_forward_pre_hook(note(name)) for name, norm in norms.items()]
     for image in images:
