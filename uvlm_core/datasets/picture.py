@@ -23,11 +23,36 @@ def draw_case(volume: Volume, label_map: np.ndarray | None, about: set[str]) -> 
         label_map: (Z, Y, X) uint8 on its grid; None where the masks cannot be used.
         about: names of labels.
     """
-    orientation = orientation_of(volume.ijk_to_ras)
-    hu = orientation.turn(volume.array)
-    spacing = np.linalg.norm(orientation.matrix(volume.ijk_to_ras, volume.shape)[:3, :3], axis=0)[::-1]
-    masks = None if label_map is None else orientation.turn(label_map)
-    where = _point(masks, hu.shape, about)
+    masks = None if label_map is None else orientation_of(volume.ijk_to_ras).turn(label_map)
+    return _strip(volume, masks, _point(masks, _turned(volume).shape, about), about)
+
+
+def draw_pair(volume: Volume, truth: np.ndarray | None, predicted: np.ndarray, about: set[str]) -> np.ndarray:
+    """(height, width, 3) uint8: the same three slices with the true masks above and the predicted ones below.
+
+    Args:
+        truth: (Z, Y, X) uint8 on the volume's grid; None where nobody drew masks: then without the row above.
+        about: names of labels to go through, in the truth, else in the prediction.
+    """
+    turn = orientation_of(volume.ijk_to_ras).turn
+    masks = [turn(label_map) for label_map in (truth, predicted) if label_map is not None]
+    ids = [label.id for label in labels() if label.name in about]
+    shown = next((one for one in masks if np.isin(one, ids).any()), masks[0])
+    where = _point(shown, shown.shape, about)
+    strips = [_strip(volume, one, where, about) for one in masks]
+    gap = np.full((GAP, strips[0].shape[1], 3), GROUND, np.uint8)
+    return np.concatenate([strips[0], *(part for strip in strips[1:] for part in (gap, strip))])
+
+
+def _turned(volume: Volume) -> np.ndarray:
+    return orientation_of(volume.ijk_to_ras).turn(volume.array)
+
+
+def _strip(volume: Volume, masks: np.ndarray | None, where: tuple[int, int, int], about: set[str]) -> np.ndarray:
+    """Three slices side by side; `masks` and `where` are turned as patients are drawn."""
+    hu = _turned(volume)
+    matrix = orientation_of(volume.ijk_to_ras).matrix(volume.ijk_to_ras, volume.shape)
+    spacing = np.linalg.norm(matrix[:3, :3], axis=0)[::-1]
     window = LUNG if _in_lungs(masks, about, where) else SOFT
     pixel = max(COARSEST, max(size * step for size, step in zip(hu.shape, spacing, strict=True)) / HEIGHT)
     views = [_view(hu, masks, axis, where, spacing, pixel, window) for axis in range(3)]

@@ -22,6 +22,7 @@ from uvlm_core.model.tokenizer import Tokenizer
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.phantom.lesions import DRAWN
 from uvlm_core.training.building import build_model, load_weights
+from uvlm_core.training.comparison import COMPARISON, compare_run, held_out_results
 from uvlm_core.training.model_card import model_card
 from uvlm_core.training.real_figures import real_figures
 from uvlm_core.training.recipe import Recipe
@@ -37,7 +38,7 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     """Writes the bundle of a run to `out` and returns it.
 
     `data` is the folder of the recipe's real scans, on which the fit of the organs is told too. A run that started from
-    a bundle is compared with it first (`training.comparison`).
+    a bundle is compared with it first (`training.comparison`), and its held-out cases are kept to look at.
 
     Figures are measured through the same pipeline that users run. Measured cases are kept in the run folder, so an
     interrupted export goes on.
@@ -56,8 +57,13 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     weights = run / f"stage{len(recipe.stages)}-{recipe.stages[-1].kind}" / WEIGHTS
     if not weights.exists():
         raise RecipeError(f"The last stage of {run} is not finished; call uvlm train again.")
+    if not (run / TOKENIZER).exists():
+        raise RecipeError(f"{run} has no tokenizer, because none of its stages learned to write reports, so its model "
+                          "cannot be used. Add a report stage, or start from a bundle.")
     if recipe.bundle is not None and not even_if_worse:
         _refuse_worse(run, data)
+    else:
+        held_out_results(run, data)
     model = build_model(recipe)
     load_weights(model, weights)
     info = _first_info(recipe, model)
@@ -80,8 +86,6 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
 
 
 def _refuse_worse(run: Path, data: Path | None) -> None:
-    from uvlm_core.training.comparison import COMPARISON, compare_run
-
     reasons = compare_run(run, data)["refused"]
     if reasons:
         raise RecipeError(f"The model did not get better, so it replaces nothing: {'; '.join(reasons)}. The figures "
