@@ -1,9 +1,11 @@
 """Finds the package uvlm_core: beside the installed modules, or in the checkout they are developed in."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def coreRoot():
     """The folder that holds `uvlm_core` (str).
 

@@ -8,23 +8,21 @@ import numpy
 import qt
 
 from UVLMReportLib.InSteps import InSteps
-from UVLMReportLib.LabelMaps import labelTable
+from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.MaskShapes import MaskShapes
 from UVLMReportLib.SegmentationNodes import (
     LABELMAP,
     TAG_LABEL,
     betweenNodes,
-    cutOut,
-    imageArray,
+    cuttingOut,
     imageMatrix,
-    layersOf,
     segmentIds,
     tagOf,
 )
-from UVLMReportLib.VolumeInput import valuesOnGrid, writingArray
+from UVLMReportLib.VolumeInput import ijkToRas, readingValues, writingArray
 
-PAUSE_MS = 300  # after the last change of a stroke
+PAUSE_MS = 200  # after the last change of a stroke
 EVENTS = ("SourceRepresentationModified", "SegmentModified", "SegmentAdded", "SegmentRemoved")
 VOLUME_TOLERANCE_ML = 0.001  # volumes are kept with three digits
 MEASURE_SECONDS = 120  # then the worker counts as hung
@@ -207,42 +205,29 @@ class MaskEdits:
         titles = {row["id"]: row["title"] for row in self.study.report.segments}
         segments, empty = [], []
         for number, name in enumerate(names):
-            found = cutOut(self._segmentation, name, self.shapes.slicesOf(name)) if self.shapes.voxelsOf(name) else None
-            yield
+            found = yield from cuttingOut(self._segmentation, name, self.shapes.slicesOf(name) or (0, -1))
             if found is None:
                 empty.append(name)
                 continue
             mask, toRas = found[0], toVolume @ found[1]
             paths = [os.path.join(folder, f"{kind}-{number}.npy") for kind in ("mask", "image")]
             yield from writingArray(mask.view(numpy.uint8), paths[0])
-            yield from writingArray(valuesOnGrid(volume, toRas, mask.shape), paths[1])
+            values = yield from readingValues(volume, toRas, mask.shape)
+            yield from writingArray(values, paths[1])
             segments.append({"id": name, "label": self._labelOf(name), "mask": paths[0], "image": paths[1],
                              "ijk_to_ras": toRas.tolist(),
                              "title": titles.get(name) or self._segmentation.GetSegment(name).GetName()})
         if self._context is None:
-            self._context = yield from self._writingContext(toVolume)
+            self._context = yield from self._writingContext()
         return {"segments": segments, "context": self._context}, empty
 
-    def _writingContext(self, toVolume):
+    def _writingContext(self):
         """Every second voxel of all masks as labels.json's numbers; a generator, returns the params' `context`."""
         path = os.path.join(self._folder, f"context-{os.getpid()}-{id(self)}.npy")
-        result, matrix = None, None
-        for image, values in layersOf(self._segmentation):
-            array = imageArray(image)[::COARSE, ::COARSE, ::COARSE]
-            own = imageMatrix(image)
-            if result is None:
-                result, matrix = numpy.zeros(array.shape, numpy.uint8), own
-            elif array.shape != result.shape or not numpy.allclose(own, matrix):
-                continue  # an edited segment in a layer of its own size: the context need not contain it
-            table = labelTable(self._segmentation, values, int(array.max(initial=0)))
-            for source, target in zip(array, result, strict=True):
-                numpy.maximum(target, table[source], out=target)
-            yield
-        if result is None:
-            return None
-        yield from writingArray(result, path)
-        coarse = toVolume @ matrix @ numpy.diag([COARSE, COARSE, COARSE, 1.0])
-        return {"labels": path, "ijk_to_ras": coarse.tolist()}
+        toRas = ijkToRas(self.study.volumeNode) @ numpy.diag([COARSE, COARSE, COARSE, 1.0])
+        labels = yield from makingLabelMap(self.study, COARSE)
+        yield from writingArray(labels, path)
+        return {"labels": path, "ijk_to_ras": toRas.tolist()}
 
     def _send(self, prepared, names, folder):
         params, empty = prepared

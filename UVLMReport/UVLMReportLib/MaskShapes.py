@@ -50,41 +50,46 @@ class MaskShapes:
 
 
 class _Layer:
-    """Checksums of one label map: per slice, and per slice and value."""
+    """Checksums of one label map: per slice, and per slice and value.
+
+    Of each slice only the box of what is in it is looked at, under its place on the whole grid: the Segment Editor
+    makes a label map smaller or larger after each stroke, and that alone must not look like a change.
+    """
 
     def __init__(self, image):
-        self.extent = image.GetExtent()
-        self.checksums, self.voxels, self.places = [], [], []
+        self._extent = image.GetExtent()
+        self._slices = {}  # k -> (checksum, voxels of each value, checksum of the places of each value)
 
     def reading(self, image, before):
-        """Fills the lists; slices that are as they were `before` (a _Layer or None) are taken from there."""
-        array = imageArray(image)
-        if before is not None and before.extent != self.extent:
-            before = None
-        weights = _weights(self.extent)
-        nothing = zlib.crc32(bytes(array[0].nbytes)) if len(array) else 0
-        for k, plane in enumerate(array):
-            checksum = zlib.crc32(numpy.ascontiguousarray(plane))
-            if before is not None and before.checksums[k] == checksum:
-                counted = before.voxels[k], before.places[k]
-            elif checksum == nothing:
-                counted = _NOTHING, _NOTHING
-            else:
-                values = plane.ravel()
-                counted = numpy.bincount(values), numpy.bincount(values, weights)
-            self.checksums.append(checksum)
-            self.voxels.append(counted[0])
-            self.places.append(counted[1])
+        """Fills the slices; those that are as they were `before` (a _Layer or None) are taken from there."""
+        known, weights = before._slices if before is not None else {}, None
+        for k, plane in enumerate(imageArray(image), self._extent[4]):
+            box = _boxOf(plane)
+            if box is not None:
+                part = numpy.ascontiguousarray(plane[box])
+                checksum = zlib.crc32(part), box[0].start + self._extent[2], box[1].start + self._extent[0], part.shape
+                if k in known and known[k][0] == checksum:
+                    self._slices[k] = known[k]
+                else:
+                    weights = _weights(self._extent) if weights is None else weights
+                    values = part.ravel()
+                    self._slices[k] = (checksum, numpy.bincount(values),
+                                       numpy.bincount(values, weights[box].ravel()))
             yield
 
     def shapeOf(self, value):
         """{k: (voxels, checksum of places)} of the slices where `value` occurs; k counts as in the image's extent."""
-        return {k + self.extent[4]: (int(voxels[value]), float(places[value]))
-                for k, (voxels, places) in enumerate(zip(self.voxels, self.places, strict=True))
+        return {k: (int(voxels[value]), float(places[value])) for k, (_checksum, voxels, places) in self._slices.items()
                 if value < len(voxels) and voxels[value]}
 
 
-_NOTHING = numpy.zeros(1)
+def _boxOf(plane):
+    """Two slices (rows, columns) around all that is not 0; None for an empty plane."""
+    rows = numpy.flatnonzero(plane.max(1, initial=0))
+    if not rows.size:
+        return None
+    columns = numpy.flatnonzero(plane[rows[0]:rows[-1] + 1].max(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _weights(extent):
@@ -92,4 +97,4 @@ def _weights(extent):
     i = numpy.arange(extent[0], extent[1] + 1, dtype=numpy.int64)
     j = numpy.arange(extent[2], extent[3] + 1, dtype=numpy.int64)
     mixed = (i[None, :] * 73856093) ^ (j[:, None] * 19349663)
-    return (mixed & 0xFFFF).astype(numpy.float64).ravel()  # sums stay exact: 2^16 times the voxels of a slice
+    return (mixed & 0xFFFF).astype(numpy.float64)  # sums stay exact: 2^16 times the voxels of a slice

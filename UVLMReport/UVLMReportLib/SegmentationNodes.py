@@ -128,8 +128,8 @@ def imageMatrix(image, corner=(0, 0, 0)):
     return toRas
 
 
-def cutOut(segmentation, segmentId, slices):
-    """The mask of one segment without the empty space around it.
+def cuttingOut(segmentation, segmentId, slices=None):
+    """The mask of one segment without the empty space around it; a generator for InSteps.
 
     Args:
         slices: (first, last) k of the slices it is in, see MaskShapes; None looks at all.
@@ -141,18 +141,35 @@ def cutOut(segmentation, segmentId, slices):
     image = segment.GetRepresentation(LABELMAP) if segment is not None else None
     array = imageArray(image) if image is not None else numpy.zeros((0, 0, 0))
     below = image.GetExtent()[4] if image is not None else 0
-    first, last = (slices[0] - below, slices[1] - below) if slices else (0, len(array) - 1)
-    mask = array[max(0, first):last + 1] == segment.GetLabelValue() if array.size else array
-    if mask.size == 0:
+    first, last = (max(0, slices[0] - below), slices[1] - below) if slices else (0, len(array) - 1)
+    planes, value = array[first:max(first, last + 1)], segment.GetLabelValue() if segment is not None else 0
+    seen, filled = numpy.zeros(array.shape[1:], bool), []
+    for number, plane in enumerate(planes):
+        own = plane == value
+        if own.any():
+            seen |= own
+            filled.append(number)
+        yield
+    if not filled:
         return None
-    seen = mask.any(0)  # from above: one pass over the whole mask
-    if not seen.any():
-        return None
-    ranges = [numpy.array([0, len(mask) - 1]) if slices else numpy.flatnonzero(mask.any((1, 2))),
-              numpy.flatnonzero(seen.any(1)), numpy.flatnonzero(seen.any(0))]
-    box = tuple(slice(found[0], found[-1] + 1) for found in ranges)
-    corner = (max(0, first) + box[0].start, box[1].start, box[2].start)
-    return numpy.ascontiguousarray(mask[box]), imageMatrix(image, corner)
+    rows, columns = numpy.flatnonzero(seen.any(1)), numpy.flatnonzero(seen.any(0))
+    box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    planes = planes[filled[0]:filled[-1] + 1]
+    mask = numpy.empty((len(planes), box[0].stop - box[0].start, box[1].stop - box[1].start), bool)
+    for own, plane in zip(mask, planes, strict=True):
+        numpy.equal(plane[box], value, out=own)
+        yield
+    return mask, imageMatrix(image, (first + filled[0], box[0].start, box[1].start))
+
+
+def cutOut(segmentation, segmentId, slices=None):
+    """What `cuttingOut` returns, at once: for small masks and few slices."""
+    steps = cuttingOut(segmentation, segmentId, slices)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            return finished.value
 
 
 def centreRas(segmentationNode, segmentId, shapes=None):

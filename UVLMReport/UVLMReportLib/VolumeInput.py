@@ -11,6 +11,7 @@ from vtk.util import numpy_support
 from UVLMReportLib.Bootstrap import makeCoreImportable
 
 CHUNK_BYTES = 1 << 22
+OUTSIDE = -1024  # HU of air: where there is no scan
 _checked = {}  # node id -> (modification times, reason, remarks)
 
 
@@ -135,8 +136,10 @@ def hardenedCopy(node):
     return copy
 
 
-def valuesOnGrid(node, toRas, shape):
+def readingValues(node, toRas, shape):
     """The scan's values at the voxels of another grid: a plain cut-out where the grids agree, else the nearest voxels.
+
+    A generator for InSteps; returns the array.
 
     Args:
         toRas: 4x4 from the other grid's indices (i, j, k) to the volume's own RAS mm.
@@ -144,21 +147,26 @@ def valuesOnGrid(node, toRas, shape):
     """
     array = arrayOf(node)
     toVoxel = numpy.linalg.inv(ijkToRas(node)) @ toRas
-    result = numpy.full(shape, -1024, array.dtype if array.dtype.kind in "if" else numpy.int32)
+    result = numpy.empty(shape, array.dtype if array.dtype.kind in "if" else numpy.int32)
     if numpy.allclose(toVoxel[:3, :3], numpy.eye(3), atol=1e-4):
         first = numpy.rint(toVoxel[:3, 3]).astype(int)[::-1]
-        low = numpy.maximum(first, 0)
-        high = numpy.minimum(first + shape, array.shape)
-        if (low < high).all():
-            target = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
-            result[target] = array[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        low, high = numpy.maximum(first, 0), numpy.minimum(first + shape, array.shape)
+        source = tuple(slice(a, max(a, b)) for a, b in zip(low[1:], high[1:], strict=True))
+        target = tuple(slice(a - f, max(a, b) - f) for a, b, f in zip(low[1:], high[1:], first[1:], strict=True))
+        for number, plane in enumerate(result):
+            plane[:] = OUTSIDE
+            if low[0] <= number + first[0] < high[0]:
+                plane[target] = array[number + first[0]][source]
+            yield
         return result
     y, x = numpy.mgrid[:shape[1], :shape[2]]
-    for z in range(shape[0]):
+    for z, plane in enumerate(result):
         places = toVoxel[:3, :3] @ numpy.stack([x.ravel(), y.ravel(), numpy.full(x.size, z)]) + toVoxel[:3, 3:]
         i, j, k = numpy.rint(places).astype(int)
         inside = ((i >= 0) & (i < array.shape[2]) & (j >= 0) & (j < array.shape[1]) & (k >= 0) & (k < array.shape[0]))
-        result[z].ravel()[inside] = array[k[inside], j[inside], i[inside]]
+        plane[:] = OUTSIDE
+        plane.ravel()[inside] = array[k[inside], j[inside], i[inside]]
+        yield
     return result
 
 
