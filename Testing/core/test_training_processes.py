@@ -53,28 +53,38 @@ def test_row_0_has_the_randomness_that_steps_of_one_case_always_had():
     assert not np.array_equal(drawn, row_generator(3, 1, Part(17, 18), 1).random(4))
 
 
+# The program of each of the two: every stage starts from the weights that one process gave the stage before. Of their
+# own a few differ by more than rounding, because Adam makes whole steps of gradients that are nothing but rounding.
+PROGRAM = """
+import sys
+from uvlm_core.cli import app
+recipe, out, *starts = sys.argv[1:]
+for number, start in enumerate(starts, 1):
+    more = ["--start", start] if start else []
+    app(["train", recipe, "-o", out, "--stage", str(number), *more], standalone_mode=False)
+"""
+
+
 def test_two_processes_give_what_one_gives(tmp_path):
     recipe = tmp_path / "tiny.json"
     recipe.write_text(json.dumps({**RECIPE, "stages": STAGES}))
+    (tmp_path / "each.py").write_text(PROGRAM)
     train_command(recipe, tmp_path / "one")
-    run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m",
-                          "uvlm_core.cli", "train", str(recipe), "-o", str(tmp_path / "two")], cwd=ROOT,
+    folders = [f"stage{number}-{stage['kind']}" for number, stage in enumerate(STAGES, 1)]
+    starts = ["", *(str(tmp_path / "one" / folder / "model.safetensors") for folder in folders[:-1])]
+    run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+                          str(tmp_path / "each.py"), str(recipe), str(tmp_path / "two"), *starts], cwd=ROOT,
                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-3000:]
-    assert run.stdout.count("Weights:") == 1  # one of them talks
+    assert run.stdout.count("Weights:") == len(STAGES)  # one of them talks
     assert json.loads((tmp_path / "two" / "environment.json").read_text())["processes"] == 2
     before = _weights(build_model(Recipe.from_dict(RECIPE)).state_dict())
-    for number, stage in enumerate(STAGES, 1):
-        folder = f"stage{number}-{stage['kind']}"
+    for folder in folders:
         alone, shared = (_rows(tmp_path / name / folder / "metrics.jsonl") for name in ("one", "two"))
         assert len(alone) == len(shared) == 2
         for number, (a, b) in enumerate(zip(alone, shared, strict=True)):
-            for name in a:  # the first step is computed from equal weights, the next from nearly equal ones
-                if name == "gradient_norm":  # the sum over all weights, in another order
-                    exactness = 5e-4 if number == 0 else 0.03
-                else:
-                    exactness = 1e-4 if number == 0 else 1e-3
-                assert b[name] == pytest.approx(a[name], rel=exactness, abs=1e-5), (folder, number, name)
+            for name in a:
+                assert b[name] == pytest.approx(a[name], rel=1e-4, abs=1e-5), (folder, number, name)
         alone, shared = (_weights(load_file(tmp_path / name / folder / "model.safetensors")) for name in ("one", "two"))
         moved = (alone - before).abs().mean()
         assert moved > 1e-4 and (alone - shared).abs().mean() < 0.02 * moved, folder

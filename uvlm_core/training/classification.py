@@ -33,20 +33,23 @@ def classification_task(model: UVLM, cases: list[GridCase], held_out: list[GridC
     """Loss and validation of stage 2, from cached tokens when the encoder is frozen."""
     names = model.config.findings
     labelled = [case for case in cases if any(value == value for value in case.present.values())]
-    checked = cache_tokens(model, held_out, out / "tokens") if recipe.freeze_encoder else None
+
+    def cached(network: UVLM, rows: list[GridCase]) -> Sequence[CachedCase]:
+        return cache_tokens(network, rows, out / "tokens", precision=recipe.precision)
+
+    checked = cached(model, held_out) if recipe.freeze_encoder else None
     weights = positive_weights(label_matrix(labelled, names))
     if recipe.freeze_encoder:
         for part in (model.encoder, model.segmenter):
             part.requires_grad_(False)
-        loss = _cached_loss(cache_tokens(model, labelled, out / "tokens"), label_matrix(labelled, names), weights,
-                            recipe, seed)
+        loss = _cached_loss(cached(model, labelled), label_matrix(labelled, names), weights, recipe, seed)
     else:
         loss = _joint_loss(model, cases, weights, recipe, seed)
 
     def validate(network: UVLM) -> dict[str, float]:
         if not held_out:
             return {}
-        rows = checked or cache_tokens(network, held_out, out / "tokens")
+        rows = checked or cached(network, held_out)
         return finding_figures(predict_cached(network, rows), label_matrix(held_out, names), names)
 
     return StageTask(loss, validate)

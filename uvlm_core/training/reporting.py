@@ -41,7 +41,9 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
     if recipe.freeze_encoder:
         model.encoder.requires_grad_(False)
     text_only = recipe.recombined >= 1
-    cached = cache_tokens(model, written, out / "tokens") if recipe.freeze_encoder and not text_only else None
+    cached = None
+    if recipe.freeze_encoder and not text_only:
+        cached = cache_tokens(model, written, out / "tokens", precision=recipe.precision)
     level, pool = model.config.language.cues, FindingPool([case for case in written if case.text is None])
     if recipe.recombined > 0 and not pool.imaged:
         raise RecipeError("Recombined findings need cases whose report is written from their findings; the data are "
@@ -66,7 +68,7 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
         return _text_loss(network, vision, pairs[mine], recipe.label_smoothing, counted), {}
 
     def validate(network: UVLM) -> dict[str, float]:
-        rows = None if text_only else cache_tokens(network, checked, out / "tokens")
+        rows = None if text_only else cache_tokens(network, checked, out / "tokens", precision=recipe.precision)
         losses = answer_losses(network, tokenizer, checked, rows, recipe)
         total, count = processes.sum_over_processes(np.array([np.sum(losses), len(losses)]))
         return {"score": -float(total / count), "answer_loss": float(total / count)} if count else {}

@@ -45,14 +45,18 @@ def weights_key(model: UVLM) -> str:
 
 
 def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
-                 progress: Callable[[int, int], None] = lambda done, total: None) -> CachedCases:
+                 progress: Callable[[int, int], None] = lambda done, total: None,
+                 precision: str = "auto") -> CachedCases:
     """The cached case of every case, made where it is not there yet (processes share that); one safetensors file
-    each."""
-    folder = out / weights_key(model)
-    folder.mkdir(parents=True, exist_ok=True)
+    each.
+
+    `precision` is the stage's: in bf16 a mask's edge, and with it the evidence, depends on how many threads compute it.
+    """
     device = next(model.parameters()).device.type
-    precision = "bf16" if use_bf16("auto", torch.device(device)) else "fp32"
-    fast, autocast = fast_form(model.eval(), Placement(device, precision, ""))
+    rounded = use_bf16(precision, torch.device(device))
+    folder = out / (weights_key(model) + ("" if rounded == use_bf16("auto", torch.device(device)) else f"-{precision}"))
+    folder.mkdir(parents=True, exist_ok=True)
+    fast, autocast = fast_form(model.eval(), Placement(device, "bf16" if rounded else "fp32", ""))
     paths = [folder / f"{case.name}.safetensors" for case in cases]
     for number in processes.mine(range(len(cases))):
         if not paths[number].exists():
