@@ -44,7 +44,7 @@ class qSlicerCoreIOManager:
         if not os.path.exists(path):
             return False
         if kind == "SceneFile":
-            return self._load_scene(path, bool(properties.get("clear", True)))
+            return self._load_scene(path, bool(properties.get("clear", False)))
         is_volume = kind == "VolumeFile"
         node = self._load_volume(path, properties) if is_volume else self._load_storable(kind, path, properties)
         if node is None:

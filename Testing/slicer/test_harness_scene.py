@@ -39,7 +39,10 @@ def test_a_scene_comes_back_from_an_mrb(scene, tmp_path):
     text.SetNodeReferenceID("volume", volume.GetID())
     path = str(tmp_path / "with space ü.mrb")
     assert slicer.util.saveScene(path)
-    slicer.util.loadScene(path)
+    slicer.util.loadScene(path)  # adds to the scene, as in Slicer
+    assert len(slicer.util.getNodesByClass("vtkMRMLTextNode")) == 2
+    slicer.util.loadScene(path, {"clear": True})
+    assert len(slicer.util.getNodesByClass("vtkMRMLTextNode")) == 1
     text = slicer.util.getNode("report")
     assert text.GetText() == '{"state": "draft", "text": "größer"}'
     again = text.GetNodeReference("volume")
@@ -59,7 +62,7 @@ def test_nodes_have_items_in_the_subject_hierarchy(scene, tmp_path):
     assert slicer.util.saveScene(str(tmp_path / "items.mrb"))
     slicer.mrmlScene.RemoveNode(volume)
     assert hierarchy.GetItemByDataNode(volume) == 0
-    slicer.util.loadScene(str(tmp_path / "items.mrb"))
+    slicer.util.loadScene(str(tmp_path / "items.mrb"), {"clear": True})
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     item = hierarchy.GetItemByDataNode(slicer.util.getNode("masks"))
     assert hierarchy.GetItemParent(item) == hierarchy.GetItemByDataNode(slicer.util.getNode("CT"))

@@ -114,20 +114,23 @@ def test_positions_there_and_back(segmented, name):
 
 
 def test_a_click_reaches_the_interactor(segmented):
-    view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
-    seen = []
-    tag = view.interactor().AddObserver("LeftButtonPressEvent", lambda caller, event: seen.append(
-        caller.GetEventPosition()))
+    interactor = slicer.app.layoutManager().sliceWidget("Red").sliceView().interactor()
+    seen, late = [], []
+    tags = [interactor.AddObserver("LeftButtonPressEvent", lambda caller, event: late.append(event)),
+            interactor.AddObserver("LeftButtonPressEvent", lambda caller, event: seen.append(
+                caller.GetEventPosition()), 1.0)]
     slicer.util.clickAndDrag(slicer.app.layoutManager().sliceWidget("Red"), start=(30, 40), end=(30, 60), steps=3)
-    view.interactor().RemoveObserver(tag)
+    for tag in tags:
+        interactor.RemoveObserver(tag)
     assert seen == [(30, 40)]
+    assert late == []  # the view's own style has used it
 
 
 def test_a_click_of_qt_reaches_the_interactor(segmented):
     view = slicer.app.layoutManager().sliceWidget("Red").sliceView()
     seen = []
     tag = view.interactor().AddObserver("LeftButtonPressEvent", lambda caller, event: seen.append(
-        caller.GetEventPosition()))
+        caller.GetEventPosition()), 1.0)
     at = qt.QPointF(30, 40)
     slicer.app.sendEvent(view, qt.QMouseEvent(qt.QEvent.MouseButtonPress, at, at, qt.Qt.LeftButton, qt.Qt.LeftButton,
                                               qt.Qt.NoModifier))

@@ -125,6 +125,10 @@ def test_isolate_shows_only_the_chosen_masks(panel):
     assert display.GetSegmentVisibility("spleen")
 
 
+def test_masks_can_be_filtered(panel):
+    assert panel.ui.segmentsTable.filterBarVisible
+
+
 def test_opacity_of_all_masks(panel):
     panel.ui.opacitySlider.value = 0.2
     assert panel.study.segmentationNode.GetDisplayNode().GetOpacity() == pytest.approx(0.2)

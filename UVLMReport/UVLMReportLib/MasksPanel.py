@@ -25,7 +25,6 @@ class MasksPanel:
         self._known = []  # the last selection, because the table selects anew whenever it fills itself
         table = ui.segmentsTable
         table.setStatusColumnVisible(False)
-        table.setFilterBarVisible(True)
         table.connect("selectionChanged(QItemSelection,QItemSelection)", self._onSelection)
         self.addMenu = qt.QMenu(ui.addMaskButton)
         fillFindingMenu(self.addMenu, self.addMask)
@@ -45,9 +44,13 @@ class MasksPanel:
         """Shows the masks of another study, or none."""
         if study is not self.study and self.ui.isolateButton.checked:
             self.ui.isolateButton.setChecked(False)
+        if study is not self.study and self.question is not None:
+            self.question.close()  # it is about a mask of the study before
         self.study = study
         node = self.segmentationNode
         self._filling = True
+        if node is not None and not node.GetSegmentListFilterEnabled():
+            node.SetSegmentListFilterEnabled(True)  # the table shows its filter bar as its node says
         self.ui.segmentsTable.setSegmentationNode(node)
         for widget in (self.ui.editMaskButton, self.ui.isolateButton, self.ui.showAllButton, self.ui.addMaskButton,
                        self.ui.removeMaskButton, self.ui.opacitySlider, self.ui.show3DCheckBox):
@@ -164,7 +167,8 @@ class MasksPanel:
             self.question.close()
         self.chosen.clear()
 
-    def _onSelection(self, *ignored):
+    def _onSelection(self):
+        """Without the signal's arguments, so that nobody need turn a QItemSelection into Python."""
         chosen = self.selected()
         if not self._filling and self.study is not None and chosen and set(chosen) != set(self._known):
             self._known = chosen

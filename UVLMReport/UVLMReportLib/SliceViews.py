@@ -7,6 +7,7 @@ import vtk
 from UVLMReportLib.Listeners import Listeners
 
 CLICK_PIXELS = 3  # a press that moves farther is a drag
+BEFORE_THE_VIEW = 1.0  # priority: a view that uses an event itself hides it from observers of priority 0
 
 
 def jumpTo(ras):
@@ -60,9 +61,10 @@ class SliceClicks:
                 continue
             view = widget.sliceView()
             interactor = view.interactor()
-            tags = [interactor.AddObserver("LeftButtonPressEvent", self._onPress),
+            tags = [interactor.AddObserver("LeftButtonPressEvent", self._onPress, BEFORE_THE_VIEW),
                     interactor.AddObserver("LeftButtonReleaseEvent",
-                                           lambda caller, event, view=view: self._onRelease(view, caller))]
+                                           lambda caller, event, view=view: self._onRelease(view, caller),
+                                           BEFORE_THE_VIEW)]
             self._observed[name] = (interactor, tags)
 
     def stop(self):

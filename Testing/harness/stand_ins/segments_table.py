@@ -87,6 +87,8 @@ class qMRMLSegmentsTableView(SceneHolder):
         self._refill()
 
     def _refill(self) -> None:
+        if self._node is not None:
+            self.filterBarVisible = bool(self._node.GetSegmentListFilterEnabled())  # as in Slicer, whatever was set
         selected = self.selectedSegmentIDs()
         raw(self._model, "setRowCount")(0)
         for identifier in self._segment_ids():

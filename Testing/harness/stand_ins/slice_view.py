@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import vtk
@@ -38,6 +39,20 @@ class qMRMLSliceView(VtkView):
         actor.SetMapper(self._mapper)
         actor.GetProperty().SetDisplayLocationToBackground()
         self._renderer.AddViewProp(actor)
+        self._take("LeftButtonPressEvent", "OnLeftButtonDown")
+        self._take("LeftButtonReleaseEvent", "OnLeftButtonUp")
+
+    def _take(self, event: str, method: str) -> None:
+        """Slicer's own style hears an event first and may hide it from others of its priority; here it always does."""
+        me = weakref.ref(self)
+
+        def taken(caller: Any, name: str) -> None:
+            style = me()._observer if me() is not None else None
+            if style is not None:
+                getattr(style, method)()
+            caller.GetCommand(tag).SetAbortFlag(1)
+
+        tag = self._interactor.AddObserver(event, taken)
 
     def _show(self, logic: Any) -> None:
         self._logic = logic
