@@ -1,35 +1,20 @@
-"""The self test of UVLMTrain, journey by journey: the same code runs in Slicer (see UVLMTrainLib/TrainJourneys.py)."""
+"""The self test of UVLMTrain, beside an open UVLMReport as in Slicer (see UVLMTrainLib/TrainJourneys.py)."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import harness
+import module_journeys
 import pytest
-
-MODULE = Path(__file__).resolve().parents[2] / "UVLMTrain" / "UVLMTrain.py"
-TEXT = (MODULE.parent / "UVLMTrainLib" / "TrainJourneys.py").read_text("utf-8")
-NAMES = [line.split("(")[0].split()[1] for line in TEXT.splitlines() if line.startswith("    def test_")]
 
 
 @pytest.fixture(scope="module")
 def journeys():
-    """The test class of the loaded module, with its data set."""
-    harness.load_module(MODULE)
-    test_class = sys.modules["UVLMTrain"].UVLMTrainTest
-    test_class.setUpClass()
-    yield test_class
-    test_class.tearDownClass()
-    harness.unload_module("UVLMTrain")
+    harness.load_module(module_journeys.ROOT / "UVLMReport" / "UVLMReport.py")
+    with module_journeys.loaded("UVLMTrain") as test_class:
+        yield test_class
+    harness.unload_module("UVLMReport")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", module_journeys.names("UVLMTrain", "TrainJourneys.py"))
 def test_journey(journeys, name):
-    test = journeys()
-    test.messageDelay = 0
-    test.setUp()
-    try:
-        getattr(test, name)()
-    finally:
-        test.tearDown()
+    module_journeys.go(journeys, name)

@@ -57,7 +57,10 @@ class InputsPanel:
         """Shows what is in a parameter node, and writes into it from now on; None: into none."""
         self._parameterNode = None
         if parameterNode is not None:
+            another = parameterNode.bundle != self.model.folder
             self.model.setFolder(parameterNode.bundle)
+            if another and self.logic.worker.hello is not None:  # else the worker is asked when it starts
+                self.model.refresh()
             for selector, chosen in ((self.ui.deviceSelector, parameterNode.device),
                                      (self.ui.precisionSelector, parameterNode.precision)):
                 if selector.findData(chosen) < 0:

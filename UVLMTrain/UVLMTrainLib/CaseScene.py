@@ -1,4 +1,4 @@
-"""Loads a case of the table into the scene: its scan and its masks as a segmentation."""
+"""Loads a case into the scene: its scan, and its masks, or true and predicted ones, as segmentations."""
 
 import os
 
@@ -28,24 +28,10 @@ def show(row):
     if not row.image.lower().endswith(READABLE):
         raise CaseTrouble(_("'{file}' is not a file that can be shown here; a DICOM folder opens in the module DICOM.")
                           .format(file=row.image))
-    clear()
-    try:
-        volume = slicer.util.loadVolume(row.image, {"name": row.name})
-    except RuntimeError as error:
-        raise CaseTrouble(_("Slicer cannot read '{file}'. See what the check says of it.").format(
-            file=row.image)) from error
-    volume.SetAttribute(MARK, row.name)
-    display = volume.GetDisplayNode()
-    if display is not None:
-        display.AutoWindowLevelOff()
-        display.SetWindowLevel(400, 40)
+    volume = _showScan(row.image, row.name)
     if not row.hasMasks:
         return volume, None
-    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode",
-                                                      _("{name} masks").format(name=row.name))
-    segmentation.SetAttribute(MARK, row.name)
-    segmentation.CreateDefaultDisplayNodes()
-    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    segmentation = _newSegmentation(_("{name} masks").format(name=row.name), row.name, volume)
     labels, names = row.labels
     if labels:
         _add(segmentation, labels, names, "")
@@ -53,6 +39,64 @@ def show(row):
         for path in paths:
             _add(segmentation, path, {}, name)
     return volume, segmentation
+
+
+def showPrediction(case):
+    """Loads scan, true masks (filled) and predicted masks (outlines) of a ResultRows.WorstCase.
+
+    Returns:
+        (volume node, [segmentation nodes]): the truth first, where there is one.
+
+    Raises:
+        CaseTrouble: a file is gone or Slicer cannot read it.
+    """
+    from uvlm_core.labels import labels
+
+    if not case.file("image.nii.gz"):
+        raise CaseTrouble(_("The files of '{name}' are gone from the run folder; measure the model again.").format(
+            name=case.name))
+    volume = _showScan(case.file("image.nii.gz"), case.name)
+    titles, colours = {label.id: label.title for label in labels()}, {label.title: label.color for label in labels()}
+    made = []
+    for file, title, filled in (("truth.nii.gz", _("{name} truth"), True),
+                                ("predicted.nii.gz", _("{name} predicted"), False)):
+        if not case.file(file):
+            continue
+        segmentation = _newSegmentation(title.format(name=case.name), case.name, volume)
+        _add(segmentation, case.file(file), titles, "")
+        for number in range(segmentation.GetSegmentation().GetNumberOfSegments()):
+            segment = segmentation.GetSegmentation().GetNthSegment(number)
+            if segment.GetName() in colours:
+                segment.SetColor(*[channel / 255 for channel in colours[segment.GetName()]])
+        display = segmentation.GetDisplayNode()
+        display.SetVisibility2DFill(filled)
+        display.SetVisibility2DOutline(not filled)
+        made.append(segmentation)
+    return volume, made
+
+
+def _showScan(path, name):
+    """The scan in a soft tissue window, in place of the case shown before."""
+    clear()
+    try:
+        volume = slicer.util.loadVolume(path, {"name": name})
+    except RuntimeError as error:
+        raise CaseTrouble(_("Slicer cannot read '{file}'. See what the check says of it.").format(
+            file=path)) from error
+    volume.SetAttribute(MARK, name)
+    display = volume.GetDisplayNode()
+    if display is not None:
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(400, 40)
+    return volume
+
+
+def _newSegmentation(title, name, volume):
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", title)
+    segmentation.SetAttribute(MARK, name)
+    segmentation.CreateDefaultDisplayNodes()
+    segmentation.SetReferenceImageGeometryParameterFromVolumeNode(volume)
+    return segmentation
 
 
 def clear():

@@ -1,4 +1,4 @@
-"""Step Data: a folder, the importer that fits it, the cases and what is wrong with them; a click shows a case."""
+"""Step Data: a folder, its importer and names, the cases and what is wrong with them; a click shows a case."""
 
 import os
 
@@ -8,15 +8,14 @@ from slicer.i18n import tr as _
 
 from UVLMTrainLib import CaseRows, CaseScene, Settings
 from UVLMTrainLib.CoreCommand import CoreCommand
-from UVLMTrainLib.FileChoice import askFolder
+from UVLMTrainLib.FileChoice import askFile, askFolder
 from UVLMTrainLib.InSteps import InSteps
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.Wording import severityTitle
 
 THUMBNAIL, PICTURE = 40, 150  # pixels
-MOST_THUMBNAILS = 500
+MOST_THUMBNAILS = 500  # rows that are high enough for one
 KEPT_SETTING = "trainingFolder"  # of UVLMReport
-DECORATION = int(qt.Qt.DecorationRole)
 COLOURS = {"error": "#b3261e", "warning": "#9a6700"}
 
 
@@ -29,7 +28,7 @@ class DataPanel:
 
     def __init__(self, ui, changed):
         self.ui, self.changed = ui, changed
-        self.rows, self._command, self._steps, self._filling = [], None, None, None
+        self.rows, self._command, self._steps = [], None, None
         self.table = RowsTable(ui.casesTable, [_("Case"), _("Split"), _("State"), _("Problems")], (70, 66, 130))
         ui.casesTable.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
         ui.dataFolderButton.connect("clicked()", self._askDataFolder)
@@ -37,6 +36,8 @@ class DataPanel:
         ui.workFolderButton.connect("clicked()", self._askWorkFolder)
         ui.dataFolderEdit.connect("editingFinished()", lambda: self.guess())
         ui.workFolderEdit.connect("editingFinished()", lambda: self.readTable())
+        ui.mappingButton.connect("clicked()", self._askMapping)
+        ui.storeButton.connect("clicked()", self._askStore)
         ui.checkCasesButton.connect("clicked()", self.importAndCheck)
         ui.cancelCheckButton.connect("clicked()", self.cancel)
         ui.casesTable.connect("clicked(QModelIndex)", self._onClicked)
@@ -63,15 +64,24 @@ class DataPanel:
         return usable if self.tablePath and self.ui.skipCheckBox.checked and os.path.isfile(usable) else self.tablePath
 
     @property
+    def mapping(self):
+        """Absolute path of the mapping file, "" for none."""
+        return _absolute(self.ui.mappingEdit.text)
+
+    @property
+    def store(self):
+        """Absolute path of the store of prepared cases, "" for none."""
+        return _absolute(self.ui.storeEdit.text)
+
+    @property
     def workFolder(self):
         return os.path.abspath(os.path.expanduser(self.ui.workFolderEdit.text.strip() or "."))
 
     def cleanup(self):
         self.cancel()
         self._counter.stop()
-        for steps in (self._steps, self._filling):
-            if steps is not None:
-                steps.stop()
+        if self._steps is not None:
+            self._steps.stop()
 
     # ---- folder and importer
 
@@ -101,6 +111,16 @@ class DataPanel:
         if chosen:
             self.ui.workFolderEdit.text = chosen
             self.readTable()
+
+    def _askMapping(self):
+        chosen = askFile(_("Mapping file"), "trainMappingFolder", _("Mapping files (*.json)"))
+        if chosen:
+            self.ui.mappingEdit.text = chosen
+
+    def _askStore(self):
+        chosen = askFolder(_("Store of prepared cases"), "trainStore", self.ui.storeEdit.text)
+        if chosen:
+            self.ui.storeEdit.text = chosen
 
     def guess(self):
         """Asks the core which importer fits the folder."""
@@ -136,8 +156,9 @@ class DataPanel:
             self._say(_("The work folder cannot be made: {reason}.").format(reason=error.strerror), "error")
             return
         titles = [_("Importing…"), _("Splitting…"), _("Checking every case…")]
-        self._run([["dataset", "import", kind or "auto", folder, "-o", table, "--on-error", "skip"],
-                   ["dataset", "split", table], ["dataset", "check", table, "-o", checked]],
+        names = ["--mapping", self.mapping] if self.mapping else []
+        self._run([["dataset", "import", kind or "auto", folder, "-o", table, "--on-error", "skip", *names],
+                   ["dataset", "split", table], ["dataset", "check", table, "-o", checked, *names]],
                   lambda outputs: self.readTable(), self.ui.casesRemark,
                   lambda number: self._say(titles[number]))
         self._counter.start()
@@ -191,9 +212,8 @@ class DataPanel:
 
     def readTable(self):
         """Shows the case table of the work folder, if there is one."""
-        for steps in (self._steps, self._filling):
-            if steps is not None:
-                steps.stop()
+        if self._steps is not None:
+            self._steps.stop()
         if not self.tablePath:
             self._show([])
             self._say(_("No cases yet."))
@@ -204,33 +224,18 @@ class DataPanel:
 
     def _show(self, rows):
         self.rows = rows
-        self.table.clear(len(rows))
+        self.table.show(rows, caseTexts, lambda row: "\n".join(problem["message"] for problem in row.problems),
+                        lambda row: row.picture)
+        for number, row in enumerate(rows[:MOST_THUMBNAILS]):
+            if row.picture:
+                self.ui.casesTable.setRowHeight(number, THUMBNAIL + 4)
         bad = sum(row.severity == "error" for row in rows)
         doubtful = sum(row.severity == "warning" for row in rows)
         self._say(_("{cases} cases; {bad} with errors, {doubtful} with warnings.").format(
             cases=sum(bool(row.name) for row in rows), bad=bad, doubtful=doubtful),
             "error" if bad else "warning" if doubtful else "")
-        self._filling = InSteps(self._fillingTable(), lambda nothing: None,
-                                lambda error: self._say(str(error), "error"))
         self.showText(None)
         self.changed()
-
-    @property
-    def filled(self):
-        """Whether the table shows all of `rows`."""
-        return self._filling is not None and not self._filling.running
-
-    def _fillingTable(self):
-        """Texts of all cases, small pictures of the first ones with problems; a generator for InSteps."""
-        for number, row in enumerate(self.rows):
-            kinds = dict.fromkeys(problem["kind"] for problem in row.problems)
-            self.table.fillRow(number, [row.name or _("(data set)"), row.split, severityTitle(row.severity),
-                                        ", ".join(kinds)], "\n".join(problem["message"] for problem in row.problems))
-            if row.picture and number < MOST_THUMBNAILS:
-                picture = qt.QPixmap(row.picture)
-                self.table.model.setData(self.table.model.index(number, 0), qt.QIcon(picture), DECORATION)
-                self.ui.casesTable.setRowHeight(number, THUMBNAIL + 4)
-            yield
 
     def _onCurrent(self, current, previous):
         self.showText(self.rows[current.row()] if 0 <= current.row() < len(self.rows) else None)
@@ -267,3 +272,13 @@ class DataPanel:
             return None
         finally:
             slicer.app.restoreOverrideCursor()
+
+
+def _absolute(path):
+    return os.path.abspath(os.path.expanduser(path.strip())) if path.strip() else ""
+
+
+def caseTexts(row):
+    """Name, split, state and problems of a case for the table."""
+    kinds = dict.fromkeys(problem["kind"] for problem in row.problems)
+    return [row.name or _("(data set)"), row.split, severityTitle(row.severity), ", ".join(kinds)]

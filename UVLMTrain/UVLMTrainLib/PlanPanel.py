@@ -132,7 +132,8 @@ class PlanPanel:
             raise Recipes.RecipeTrouble(self.ui.recipeRemark.text)
         start = self.ui.startSelector.itemData(self.ui.startSelector.currentIndex) or ""
         weights = start if start.endswith(".safetensors") else ""
-        recipe, has_table = Recipes.planned(self.recipe, self.data.trainingTable, "" if weights else start)
+        recipe, has_table = Recipes.planned(self.recipe, self.data.trainingTable, "" if weights else start,
+                                            self.data.mapping, self.data.store)
         path = os.path.join(self.runFolder, PLAN)
         Recipes.write(recipe, path)
         stage = self.ui.stageSelector.itemData(self.ui.stageSelector.currentIndex) or 0
@@ -160,7 +161,7 @@ class PlanPanel:
         kept = [value for number, value in enumerate(arguments)
                 if "--stage" not in (value, arguments[number - 1]) and "--start" not in (value, arguments[number - 1])]
         commands = [["train", *kept, "--estimate"]]
-        if self.data.tablePath:
+        if self.data.tablePath and not self.data.store:
             commands.append(["dataset", "prepare", self.data.trainingTable, "-o", os.path.join(self.runFolder, "store"),
                              "--model", arguments[0], "--estimate"])
         self.ui.estimateRemark.text = _("Measuring a few steps of each stage…")

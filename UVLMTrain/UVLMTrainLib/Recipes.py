@@ -45,11 +45,12 @@ def read(nameOrPath):
     return recipe
 
 
-def planned(recipe, table, start):
+def planned(recipe, table, start, mapping="", store=""):
     """The recipe with the table of step Data in the place of its own tables.
 
     Args:
         table: absolute path of cases.csv, "" to leave its tables as they are.
+        mapping, store: absolute paths of the table's mapping file and of its prepared cases, "" for none.
         start: folder of a bundle or "demo"; NO_START for random weights; "" for what the recipe says.
 
     Returns:
@@ -60,6 +61,9 @@ def planned(recipe, table, start):
     for source in tables:
         if table:
             source["path"] = table
+            for name, path in (("mapping", mapping), ("store", store)):
+                source.pop(name, None)  # of the recipe's own table
+                source.update({name: path} if path else {})
     if start == NO_START:
         made.pop("bundle", None)
     elif start:

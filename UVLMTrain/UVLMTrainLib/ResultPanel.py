@@ -1,4 +1,6 @@
-"""Step Result: has the finished model measured, shows its figures, and hands it to UVLMReport."""
+"""Step Result: has the finished model measured, shows figures and worst cases, and hands it to UVLMReport."""
+
+import os
 
 import slicer
 from slicer.i18n import tr as _
@@ -8,6 +10,7 @@ from UVLMTrainLib import RunFolder as Run
 from UVLMTrainLib.InSteps import InSteps
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.RunPanel import ACTIVE
+from UVLMTrainLib.WorstCases import WorstCases
 
 
 class ResultPanel:
@@ -22,6 +25,7 @@ class ResultPanel:
         self.shown, self._steps = None, None
         self.table = RowsTable(ui.resultTable, [_("What"), _("Before"), _("After"), _("Threshold"), _("Found"),
                                                 _("False alarms")], (46, 46, 62, 46, 74))
+        self.worst = WorstCases(ui, self._say)
         ui.measureButton.connect("clicked()", self.measure)
         ui.useButton.connect("clicked()", self.use)
 
@@ -36,12 +40,14 @@ class ResultPanel:
         finished = bool(stages) and stages[-1]["finished"]
         self.ui.measureButton.enabled = finished and state not in ACTIVE
         self.ui.useButton.enabled = state == Run.MEASURED
-        if state != Run.MEASURED:
+        self.cleanup()
+        refused = finished and state == Run.FAILED and os.path.exists(run.file("comparison.json"))
+        if state != Run.MEASURED and not refused:
             self.shown = None
-            self.table.fill([])
+            self.table.show([])
+            self.worst.show([])
             self.ui.resultRemark.text = self._why(finished, state)
             return
-        self.cleanup()
         self._steps = InSteps(ResultRows.reading(run), self._show, lambda error: self._say(str(error)))
 
     def _why(self, finished, state):
@@ -52,7 +58,11 @@ class ResultPanel:
 
     def _show(self, result):
         self.shown = result
-        self.table.fill(result["rows"], [row[0] for row in result["rows"]])
+        self.table.show(result["rows"], toolTip=lambda row: row[0])
+        self.worst.show(result["worst"])
+        if not result["info"]:
+            self._say(_("The model was not made; the log of step 3 says why. Here is what it does on held-out cases."))
+            return
         figures = result["figures"]
         head = _("{name} {version}, measured on {count} phantoms that it has not seen:").format(
             name=result["info"].get("name", ""), version=result["info"].get("version", ""),
@@ -79,14 +89,13 @@ class ResultPanel:
         self.runPanel.refresh()
 
     def use(self):
-        """Puts the model first in UVLMReport's list and opens that module."""
+        """Puts the model first in UVLMReport's list, chooses it there and opens that module."""
         bundle = self.runPanel.run.bundle()
         if bundle is None:
             return
         Settings.addRecentModel(bundle)
-        for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
-            if node.GetModuleName() == "UVLMReport":
-                node.SetParameter("bundle", bundle)  # a report panel that is open already takes it
         if hasattr(slicer.modules, "uvlmreport"):
+            # before it is shown: a panel that was open follows its parameter node when it is entered
+            slicer.util.getModuleLogic("UVLMReport").getParameterNode().bundle = bundle
             slicer.util.selectModule("UVLMReport")
-        self._say(_("'{folder}' is now the first model in UVLM Report.").format(folder=bundle))
+        self._say(_("'{folder}' is now the model of UVLM Report.").format(folder=bundle))

@@ -1,19 +1,65 @@
-"""A plain table of texts in a view of the panel."""
+"""A table of texts in a view of the panel. Rows answer when they are drawn, so that ten thousand cost nothing."""
 
 import qt
+
+DISPLAY, TOOL_TIP, DECORATION = (int(role) for role in (qt.Qt.DisplayRole, qt.Qt.ToolTipRole, qt.Qt.DecorationRole))
+
+
+class RowsModel(qt.QAbstractTableModel):
+    """Rows of any kind, and functions that say what a row shows; see RowsTable.show."""
+
+    def __init__(self, titles):
+        super().__init__()
+        self.titles, self.rows = titles, []
+        self._texts = self._toolTip = self._picture = None
+        self._pictures = {}
+
+    def show(self, rows, texts, toolTip, picture):
+        self.beginResetModel()
+        self.rows, self._texts, self._toolTip, self._picture, self._pictures = rows, texts, toolTip, picture, {}
+        self.endResetModel()
+
+    def rowCount(self, parent=None):
+        return len(self.rows)
+
+    def columnCount(self, parent=None):
+        return len(self.titles)
+
+    def headerData(self, section, orientation, role=DISPLAY):
+        if int(role) == DISPLAY and orientation == qt.Qt.Horizontal:
+            return self.titles[section]
+        return None
+
+    def data(self, index, role=DISPLAY):
+        role = int(role)
+        if not 0 <= index.row() < len(self.rows):
+            return None
+        row = self.rows[index.row()]
+        if role == DISPLAY:
+            return self._texts(row)[index.column()]
+        if role == TOOL_TIP and self._toolTip is not None:
+            return self._toolTip(row)
+        if role == DECORATION and index.column() == 0 and self._picture is not None:
+            return self._icon(self._picture(row))
+        return None
+
+    def _icon(self, path):
+        """Of a picture file, read once; None where there is none."""
+        if not path:
+            return None
+        if path not in self._pictures:
+            self._pictures[path] = qt.QIcon(qt.QPixmap(path))
+        return self._pictures[path]
 
 
 class RowsTable:
     """Columns with titles; the first one is as wide as there is room."""
 
     def __init__(self, view, titles, widths):
-        self.view = view
-        self.model = qt.QStandardItemModel(0, len(titles))
-        self.model.setHorizontalHeaderLabels(titles)
+        self.view, self.model = view, RowsModel(titles)
         view.setModel(self.model)
         view.setSelectionBehavior(qt.QAbstractItemView.SelectRows)
         view.setSelectionMode(qt.QAbstractItemView.SingleSelection)
-        view.setEditTriggers(qt.QAbstractItemView.NoEditTriggers)
         view.setAlternatingRowColors(True)
         view.setShowGrid(False)
         view.setWordWrap(False)
@@ -26,28 +72,15 @@ class RowsTable:
             view.setColumnWidth(column, width)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
 
-    def fill(self, rows, toolTips=None):
-        """Shows rows of texts.
+    def show(self, rows, texts=list, toolTip=None, picture=None):
+        """Shows rows.
 
         Args:
-            toolTips: one per row.
+            rows: a list of anything.
+            texts: row -> texts of the columns. toolTip: row -> text. picture: row -> path of a file, "" for none; all
+                are asked when the row is drawn.
         """
-        self.clear(len(rows))
-        for number, row in enumerate(rows):
-            self.fillRow(number, row, toolTips[number] if toolTips is not None else "")
-
-    def clear(self, count):
-        """`count` empty rows; the model makes its items itself, so that they are its own."""
-        self.model.setRowCount(0)
-        self.model.setRowCount(count)
-
-    def fillRow(self, number, texts, toolTip=""):
-        """Texts of one row."""
-        for column, text in enumerate(texts):
-            index = self.model.index(number, column)
-            self.model.setData(index, text)
-            if toolTip:
-                self.model.setData(index, toolTip, int(qt.Qt.ToolTipRole))
+        self.model.show(rows, texts, toolTip, picture)
 
     def texts(self):
         """What is shown, row by row."""

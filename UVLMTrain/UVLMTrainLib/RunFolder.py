@@ -116,6 +116,8 @@ class RunFolder:
     def measure(self, cases, evenIfWorse):
         """Starts `uvlm export`: thresholds, figures and the bundle."""
         more = ["--even-if-worse"] if evenIfWorse else []
+        trained = self.arguments() or []
+        more += trained[trained.index("--data"):][:2] if "--data" in trained else []  # held-out cases lie there
         self._start(["export", self.path, "-o", self.file("bundle"), "--cases", str(cases), *more])
 
     def ask(self, request):

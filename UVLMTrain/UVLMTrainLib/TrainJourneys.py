@@ -3,30 +3,52 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 
+import qt
 import slicer
 
 from UVLMTrainLib import CaseScene, RunChild, Settings
 from UVLMTrainLib import RunFolder as Run
-from UVLMTrainLib.Bootstrap import makeCoreImportable
+from UVLMTrainLib.Bootstrap import coreRoot, makeCoreImportable
+from UVLMTrainLib.CoreCommand import CoreCommand
+from UVLMTrainLib.PythonProgram import pythonSlicer
 
 CHILD_SECONDS = 300  # of one child process on a slow and busy machine
-STEPS = 60  # enough to be paused in the middle
+STEPS = 30  # enough to be paused in the middle
 SHAPE, SPACING = (48, 64, 64), (5.0, 6.0, 6.0)
 RECIPE = {
     "name": "tiny", "preset": "demo", "seed": 5, "tokenizer_size": 600,
     "model": {"encoder": {"features": [4, 4, 8, 8, 8], "blocks": [1, 1, 1, 1, 1]},
               "classifier": {"width": 16, "n_heads": 2}, "language": {"width": 32, "ffn": 32, "n_heads": 2},
               "grid": {"spacing": [6.0, 6.0, 6.0]}},
-    "data": [{"name": "cases", "kind": "table", "path": "somewhere_else.csv"}],
+    "data": [{"name": "cases", "kind": "table", "path": "somewhere_else.csv"},
+             {"name": "held", "kind": "phantoms", "count": 1, "first_seed": 50, "held_out": True, "shape": SHAPE,
+              "spacing": SPACING}],
     "stages": [
-        {"kind": "segmentation", "steps": STEPS, "patch": [32, 32, 32], "checkpoint_every": 20, "validate_every": 20,
+        {"kind": "segmentation", "steps": STEPS, "patch": [32, 32, 32], "checkpoint_every": 10, "validate_every": 15,
          "precision": "fp32", "augment": False},
         {"kind": "classification", "steps": 2, "precision": "fp32", "augment": False},
     ],
 }
+# The program that makes the model that the run starts from: untrained, without masks, so that it is fast.
+START = """
+import sys
+sys.path.insert(0, sys.argv[3])
+import torch
+from uvlm_core.model.bundle import BundleInfo, save_bundle
+from uvlm_core.model.tokenizer import train_tokenizer
+from uvlm_core.training.building import build_model
+from uvlm_core.training.recipe import load_recipe
+model = build_model(load_recipe(sys.argv[1]))
+names = list(model.config.findings)
+info = BundleInfo(name="start", version="0", licence="Apache-2.0", intended_use="tests", config={},
+                  thresholds=dict.fromkeys(names, 0.5), assessed=names, training_data="none")
+tokenizer = train_tokenizer(["Lungs: No pulmonary nodule. Heart: Normal."], 400).to_json()
+save_bundle(sys.argv[2], model, tokenizer, "", info)
+"""
 
 
 def waitFor(condition, seconds, what, say=lambda: ""):
@@ -58,6 +80,9 @@ class TrainJourneys:
             half = file.read()[:6000]
         with open(broken, "wb") as file:
             file.write(half)  # as a download that was cut off
+        cls.mapping = os.path.join(cls.folder, "names.json")
+        with open(cls.mapping, "w", encoding="utf-8") as file:
+            json.dump({"labels": {"*": {"heart": "heart"}}}, file)
         cls.recipe = os.path.join(cls.folder, "tiny.json")
         with open(cls.recipe, "w", encoding="utf-8") as file:
             json.dump(RECIPE, file)
@@ -83,6 +108,7 @@ class TrainJourneys:
             waitFor(lambda: run.state() not in (Run.RUNNING, Run.PAUSING), CHILD_SECONDS, "the end of the run")
         panel.data.cancel()
         panel.plan.cleanup()
+        self.ui.mappingEdit.text = self.ui.storeEdit.text = ""
         slicer.mrmlScene.Clear(0)
 
     # ---- ground
@@ -100,9 +126,10 @@ class TrainJourneys:
             data.setFolders(self.data, self.work())
             waitFor(lambda: self.ui.importerSelector.count, CHILD_SECONDS, "the guess",
                     lambda: self.ui.importerRemark.text)
+            self.ui.mappingEdit.text = self.mapping
             self.ui.checkCasesButton.click()
             waitFor(lambda: data.rows, CHILD_SECONDS, "the check", lambda: self.ui.casesRemark.text)
-        waitFor(lambda: self.ui.checkCasesButton.enabled and data.filled, CHILD_SECONDS, "the table")
+        waitFor(lambda: self.ui.checkCasesButton.enabled, CHILD_SECONDS, "the table")
         return data
 
     def planned(self, name):
@@ -112,6 +139,15 @@ class TrainJourneys:
         plan.useRecipeFile(self.recipe)
         plan.setRunFolder(os.path.join(self.folder, name))
         return plan
+
+    def begun(self):
+        """The plan of the run that the journeys share, which starts from a bundle."""
+        start = os.path.join(self.folder, "start")
+        if not os.path.isdir(start):
+            subprocess.run([pythonSlicer(), "-c", START, self.recipe, start, coreRoot()], check=True)
+        plan = self.planned("run")
+        plan.choose(self.ui.startSelector, start)
+        return self.panel.run
 
     def waitForState(self, state):
         run = self.panel.run
@@ -153,12 +189,19 @@ class TrainJourneys:
 
     def test_planIsEstimatedAndWrittenAsScript(self):
         self.delayDisplay("Estimate a plan")
-        plan = self.planned("estimated run")
+        plan, store = self.planned("estimated run"), os.path.join(self.folder, "store")
         self.assertTrue(self.ui.cpuRemark.isVisibleTo(self.ui.cpuRemark.parentWidget()))
+        said = []
+        CoreCommand([["dataset", "prepare", self.panel.data.trainingTable, "-o", store, "--model", self.recipe]],
+                    said.extend, said.append)
+        waitFor(lambda: said, CHILD_SECONDS, "the store")
+        self.ui.mappingEdit.text, self.ui.storeEdit.text = self.mapping, store
         plan.estimate()
         waitFor(lambda: plan._command is None, CHILD_SECONDS, "the estimate")
         for word in ("Time:", "Memory:", "Disk:"):
-            self.assertIn(word, self.ui.estimateRemark.text)
+            self.assertIn(word, self.ui.estimateRemark.text, said)
+        written = Run.readJson(os.path.join(plan.runFolder, Run.PLAN))["data"][0]
+        self.assertEqual([written["mapping"], written["store"]], [self.mapping, store])
         script = os.path.join(self.folder, "job ü.sh")
         plan.writeScript("slurm", script)
         waitFor(lambda: plan._command is None, CHILD_SECONDS, "the script")
@@ -169,8 +212,7 @@ class TrainJourneys:
 
     def test_aRunIsPausedFoundAgainAndFinished(self):
         self.delayDisplay("Train, pause, close the panel, resume")
-        self.planned("run")
-        run = self.panel.run
+        run = self.begun()
         self.ui.startButton.click()
         waitFor(lambda: run.rows(1) or run.state == Run.FAILED, CHILD_SECONDS, "the first metrics")
         self.assertEqual(run.state, Run.RUNNING, self.ui.logText.plainText)
@@ -186,8 +228,7 @@ class TrainJourneys:
         self.assertEqual(selection.GetActivePlotChartID(), run.plot.chart().GetID())
         self.ui.startButton.click()
         self.waitForState(Run.RUNNING)
-        slicer.modules.UVLMTrainWidget.cleanup()  # the panel goes, as in a reload or when Slicer closes
-        slicer.modules.UVLMTrainWidget.panel = self.panel = self.freshPanel()
+        self.freshPanel()
         self.assertEqual(self.panel.run.run.path, os.path.join(self.folder, "run"))  # found by the setting
         self.assertIn(self.panel.run.state, (Run.RUNNING, Run.TRAINED))
         self.waitForState(Run.TRAINED)
@@ -198,13 +239,13 @@ class TrainJourneys:
         self.assertFalse(RunChild.isHeld(os.path.join(self.folder, "run")))
 
     def freshPanel(self):
-        """Another panel over the same widgets, as after a reload."""
-        from UVLMTrainLib.TrainPanel import TrainPanel
-
-        for selector in (self.ui.recipeSelector, self.ui.startSelector, self.ui.deviceSelector, self.ui.curveSelector,
-                         self.ui.curveStageSelector):
-            selector.clear()
-        return TrainPanel(self.ui)
+        """The module's panel made anew, as in a reload."""
+        widget, old = slicer.modules.UVLMTrainWidget, self.ui.dataSection.parentWidget()
+        widget.cleanup()
+        widget.setup()
+        old.hide()
+        old.deleteLater()
+        self.ui, self.panel = widget.ui, widget.panel
 
     def test_aKilledRunIsNamedAndAnErrorShown(self):
         self.delayDisplay("A run that was killed, and one that cannot be")
@@ -219,20 +260,69 @@ class TrainJourneys:
         self.waitForState(Run.FAILED)
         self.assertIn("no such recipe.json", self.ui.logText.plainText)
 
-    def test_theResultIsShownAndUsed(self):
-        self.delayDisplay("Figures, and the model in UVLM Report")
-        from uvlm_core.resources import resource
+    def test_theResultIsMeasuredShownAndUsed(self):
+        self.delayDisplay("Measure, look at the worst case, use the model in UVLM Report")
+        run, result = self.begun(), self.panel.result
+        if run.state != Run.TRAINED:
+            self.ui.startButton.click()
+            self.waitForState(Run.TRAINED)
+        self.ui.casesSpinBox.value = 1
+        self.ui.evenIfWorseCheckBox.checked = True  # a few steps need not make it better
+        self.ui.measureButton.click()
+        self.waitForState(Run.MEASURED)
+        waitFor(lambda: result.shown, 30, "the figures", lambda: self.ui.resultRemark.text)
+        self.figuresAreShown(run.run, result)
+        self.worstCaseIsShown(result)
+        self.modelIsUsed(run.run.bundle())
 
-        folder = os.path.join(self.folder, "measured run")
-        shutil.copytree(resource("Models", "demo"), os.path.join(folder, "bundle"))  # a measured model of UVLM's own
-        RunChild.writeJson(os.path.join(folder, "recipe.json"), RECIPE)
-        self.panel.plan.setRunFolder(folder)
-        self.assertEqual(self.panel.run.state, Run.MEASURED)
-        waitFor(lambda: self.panel.result.shown, 30, "the figures")
-        shown = self.panel.result.shown
-        rows = {row[0]: row for row in self.panel.result.table.texts()}
-        name, value = next(iter(shown["figures"]["finding_f1_per_name"].items()))
-        self.assertEqual(rows[f"Finding: {name}"][2:4], [f"{value:.3f}", f"{shown['info']['thresholds'][name]:.3f}"])
-        self.assertTrue([row for row in rows if row.startswith("Organ: ")])
+    def figuresAreShown(self, run, result):
+        comparison, shown = Run.readJson(run.file("comparison.json")), result.shown
+        rows = result.table.texts()
+        self.assertEqual(rows[0][0], "Held-out cases: 2")  # the phantom, and one of the table
+        named = {row[0]: row for row in reversed(rows)}  # held-out cases stand before the phantoms
+        self.assertEqual(named["held: organ dice"][1:3], [f"{comparison[model]['held']['organ_dice']:.3f}"
+                                                          for model in ("before", "after")])
+        organs = [row for row in rows if row[0].startswith("Organ: ") and row[1] and row[2]]
+        self.assertIn("Organ: heart", [row[0] for row in organs])
+        findings = [row for row in rows if row[0].startswith("Finding: ") and row[4] + row[5]]
+        self.assertTrue(findings)
+        for name, before, after, threshold, *_shares in findings:
+            key = name.removeprefix("Finding: ")
+            self.assertEqual(threshold, f"{shown['info']['thresholds'].get(key, 0.5):.3f}")
+            self.assertTrue(before or after or _shares[1], name)
+
+    def worstCaseIsShown(self, result):
+        cases = result.worst.cases
+        self.assertEqual(len(cases), 2)
+        self.assertIn("held_50", [case.name for case in cases])
+        self.assertLessEqual(cases[0].score["after"], cases[1].score["after"])
+        self.assertIn("Dice: ", cases[0].about)
+        index = result.worst.table.model.index(0, 0)
+        self.assertFalse(index.data(int(qt.Qt.DecorationRole)).isNull())
+        self.ui.worstTable.setCurrentIndex(index)
+        self.assertEqual(self.ui.worstRemark.text, cases[0].about)
+        self.assertFalse(self.ui.worstPicture.pixmap.isNull())
+        result.worst._onClicked(index)
+        volume = slicer.util.getNode(cases[0].name)
+        truth, predicted = (slicer.util.getNode(f"{cases[0].name} {what}") for what in ("truth", "predicted"))
+        self.assertIn("heart", CaseScene.segmentNames(truth))
+        self.assertTrue(CaseScene.segmentNames(predicted))
+        self.assertEqual([node.GetDisplayNode().GetVisibility2DFill() for node in (truth, predicted)], [1, 0])
+        bounds = [0.0] * 6
+        volume.GetRASBounds(bounds)
+        self.assertGreater(bounds[1] - bounds[0], 100)  # mm
+
+    def modelIsUsed(self, bundle):
+        if hasattr(slicer.modules, "uvlmreport"):
+            slicer.util.selectModule("UVLMReport")  # its panel is open, with another model
+            slicer.util.selectModule("UVLMTrain")
         self.ui.useButton.click()
-        self.assertEqual(Settings.recentModels()[0], os.path.join(folder, "bundle"))
+        self.assertEqual(Settings.recentModels()[0], bundle)
+        if hasattr(slicer.modules, "uvlmreport"):
+            report = slicer.modules.UVLMReportWidget
+            self.assertEqual(slicer.util.selectedModule(), "UVLMReport")
+            self.assertEqual(report.ui.modelSelector.itemData(report.ui.modelSelector.currentIndex), bundle)
+            waitFor(lambda: report.panel.inputs.model.info, CHILD_SECONDS, "what the worker says of the model",
+                    lambda: report.ui.statusLabel.text)
+            self.assertEqual(report.panel.inputs.model.info["name"], RECIPE["name"])
+            self.assertIn(RECIPE["name"], report.ui.modelSelector.currentText)

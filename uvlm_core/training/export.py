@@ -70,7 +70,7 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     tokenizer = Tokenizer.from_file(run / TOKENIZER).to_json()
     draft = run / "draft"
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
-    thresholds = _thresholds(draft, info, run / "thresholds")
+    thresholds = _thresholds(draft, info, run / "thresholds", min(cases, THRESHOLD_CASES))
     info = replace(info, thresholds=thresholds)
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
     rows = measure(draft, range(seed, seed + cases), run / "measured")
@@ -113,9 +113,9 @@ def _first_info(recipe: Recipe, model) -> BundleInfo:
                       dict.fromkeys(assessed, 0.5), assessed, data)
 
 
-def _thresholds(bundle_folder: Path, info: BundleInfo, out: Path) -> dict[str, float]:
+def _thresholds(bundle_folder: Path, info: BundleInfo, out: Path, cases: int) -> dict[str, float]:
     """Per finding the threshold of the best F1 on phantoms of their own."""
-    rows = measure(bundle_folder, range(THRESHOLD_SEED, THRESHOLD_SEED + THRESHOLD_CASES), out, write_text=False)
+    rows = measure(bundle_folder, range(THRESHOLD_SEED, THRESHOLD_SEED + cases), out, write_text=False)
     truth = np.array([[row["present"][name] for name in info.assessed] for row in rows], float)
     probability = np.array([[row["probabilities"][name] for name in info.assessed] for row in rows])
     return {name: round(float(value), 4) for name, value in
