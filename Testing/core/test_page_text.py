@@ -54,3 +54,22 @@ def test_plain_text_has_notice_flags_and_measurements():
     assert "Kidney lesion: not imaged" in text
     assert "lung nodule, left upper lobe: longest diameter 24.3 mm" in text
     assert max(map(len, lines)) <= 110
+
+
+@pytest.mark.parametrize(("edited", "kind", "status"), [
+    (None, "report draft", ""),
+    ({"state": "draft", "changes": 1, "signed_by": None, "signed_at": None}, "report draft",
+     "Corrected by a reader (1 change), not signed."),
+    ({"state": "signed", "changes": 3, "signed_by": "A. <B>", "signed_at": "2026-11-25T04:31:07Z"}, "signed report",
+     "Signed by A. &lt;B&gt;, 2026-11-25 04:31 UTC, after 3 changes."),
+    ({"state": "addendum", "changes": 0, "signed_by": "A", "signed_at": "2026-11-25T04:31:07Z"},
+     "signed report with addendum", "Signed by A, 2026-11-25 04:31 UTC, after 0 changes.")])
+def test_the_title_says_whether_the_report_is_signed(edited, kind, status):
+    study = make_study()
+    study["provenance"] = {**study["provenance"], **({"edited": edited} if edited else {})}
+    hu, labels, _ = lps_arrays()
+    page = render_page(study, hu, labels)
+    assert f"UVLM {kind}</title>" in page and f"<h1>{kind.capitalize()}</h1>" in page
+    assert status in page and ('<p class="small muted">Signed' in page) == kind.startswith("signed")
+    assert ("draft" in page.split('<article class="card findings">')[0]) == (kind == "report draft")
+    assert f"UVLM {kind} for" in plain_text(study)

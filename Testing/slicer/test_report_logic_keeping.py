@@ -87,5 +87,9 @@ def test_kept_case_and_exported_study_are_read(kept):
     assert study.content["provenance"]["edited"]["signed_by"] == "Reader"
     assert (study.labels == labels).all()
     for name in ("report.html", "report.txt"):
-        assert "research use only" in (exported / name).read_text("utf-8").lower()
+        text = (exported / name).read_text("utf-8")
+        assert "research use only" in text.lower()
+        assert "UVLM signed report" in text and "report draft" not in text.lower()
+    page = (exported / "report.html").read_text("utf-8")
+    assert "UVLM signed report</title>" in page and "<h1>Signed report</h1>" in page and "Signed by Reader, " in page
     assert "signed by Reader" in " ".join((exported / "report.txt").read_text("utf-8").split())

@@ -10,7 +10,7 @@ import numpy as np
 from uvlm_core.labels import labels
 from uvlm_core.report.page_images import KNOTS, PageImages, pack, reduce_images
 from uvlm_core.report.plain_text import measurements_by_segment
-from uvlm_core.report.provenance import provenance_rows
+from uvlm_core.report.provenance import document_kind, document_status, provenance_rows
 
 ASSETS = Path(__file__).resolve().parent / "page_assets"
 SCRIPTS = ("page_data.js", "page_views.js", "page_links.js")
@@ -149,6 +149,7 @@ def _content(study: dict) -> dict:
             "not_assessed": [row["name"] for row in study["findings"] if row["state"] == "not assessed"],
             "lesions": [row for row in rows if row["kind"] == "lesion"],
             "organs": [row for row in rows if row["kind"] == "organ"],
+            "kind": document_kind(study["provenance"]), "status": document_status(study["provenance"]),
             "provenance": provenance_rows(study["scan"], study["provenance"])}
 
 

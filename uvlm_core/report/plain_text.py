@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import textwrap
 
+from uvlm_core.report.provenance import document_kind
+
 NOTICE = "RESEARCH USE ONLY. NOT FOR CLINICAL DECISIONS."
 WIDTH = 100
 
 
 def plain_text(study: dict) -> str:
     """The text of a study.json; the same content gives the same text."""
-    lines = [NOTICE, "", f"UVLM report draft for {study['scan']['name']}", ""]
+    lines = [NOTICE, "", f"UVLM {document_kind(study['provenance'])} for {study['scan']['name']}", ""]
     lines += [wrapped(f"Note: {warning}") for warning in study["scan"]["warnings"]]
     for section in study["report"]["sections"]:
         lines.append(wrapped(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"))
