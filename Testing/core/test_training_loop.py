@@ -13,7 +13,7 @@ from uvlm_core.errors import Cancelled, RecipeError
 from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.loss_plot import plot_run
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
-from uvlm_core.training.run_log import read_metrics
+from uvlm_core.training.run_log import RunLog, read_metrics
 from uvlm_core.training.schedule import parameter_groups, rate_factor
 
 RECIPE = StageRecipe(kind="segmentation", steps=23, rate=0.02, warm_up=3, ema=0.9, checkpoint_every=5, accumulate=2,
@@ -167,6 +167,9 @@ def test_mlflow_has_the_same_figures_and_stays_in_the_run_folder(tmp_path, monke
     stage = tmp_path / "run" / "stage1-segmentation"
     fit(Network(), task(), RECIPE, stage, seed=3, quiet=True)
     assert [path.name for path in (tmp_path / "run").iterdir() if path.name.startswith("mlruns")]
-    history = mlflow.tracking.MlflowClient().get_metric_history((stage / "mlflow_run.txt").read_text(), "loss")
-    assert [(row.step, row.value) for row in history] == pytest.approx(
-        [(row["step"], row["loss"]) for row in read_metrics(stage)], rel=1e-4)
+    RunLog(stage, keep_until=24).close()  # a resumed run goes on in the same run of MLflow
+    client, run = mlflow.tracking.MlflowClient(), (stage / "mlflow_run.txt").read_text()
+    assert [found.info.run_id for found in client.search_runs(client.get_run(run).info.experiment_id)] == [run]
+    history, rows = client.get_metric_history(run, "loss"), read_metrics(stage)
+    assert [row.step for row in history] == [row["step"] for row in rows]
+    assert [row.value for row in history] == pytest.approx([row["loss"] for row in rows], rel=1e-4)
