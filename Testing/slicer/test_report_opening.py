@@ -45,5 +45,7 @@ def test_report_opens_at_once_and_imports_nothing_heavy():
     assert told["seconds"] < LONGEST_SECONDS, told["seconds"]
 
 
-def test_train_imports_nothing_heavy():
-    assert not HEAVY & set(opened("UVLMTrain")["modules"])
+def test_train_opens_at_once_and_imports_nothing_heavy():
+    told = opened("UVLMTrain")
+    assert not HEAVY & set(told["modules"])
+    assert told["seconds"] < LONGEST_SECONDS, told["seconds"]

@@ -88,6 +88,17 @@ def test_a_large_table_does_not_stop_the_window(lib, app, loopMeter, tmp_path):
         assert len(list(csv.DictReader(file))) == 2990
 
 
+def test_a_table_brings_its_own_names_and_store(lib):
+    from UVLMTrainLib import Recipes
+
+    source = {"name": "cases", "kind": "table", "path": "old.csv", "mapping": "old.json", "store": "old"}
+    recipe = {"data": [source, {"name": "more", "kind": "phantoms"}], "stages": []}
+    made, _has_table = Recipes.planned(recipe, "/new/cases.csv", "", "/new/names.json")
+    assert made["data"] == [{"name": "cases", "kind": "table", "path": "/new/cases.csv", "mapping": "/new/names.json"},
+                            {"name": "more", "kind": "phantoms"}]
+    assert Recipes.planned(recipe, "", "")[0]["data"][0] == source  # no table was chosen
+
+
 def test_long_texts_of_a_run_are_cut_to_their_end(lib, tmp_path):
     from UVLMTrainLib import RunChild
     from UVLMTrainLib.RunFolder import RunFolder

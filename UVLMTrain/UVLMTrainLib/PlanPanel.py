@@ -141,6 +141,14 @@ class PlanPanel:
         folder = ["--data", self.data.workFolder] if has_table and not os.environ.get("UVLM_DATA") else []
         return [path, "-o", self.runFolder, "--device", self._device(), *more, *folder]
 
+    def _writtenPlan(self):
+        """`arguments`; None on trouble, which is said."""
+        try:
+            return self.arguments()
+        except Recipes.RecipeTrouble as trouble:
+            self.ui.estimateRemark.text = str(trouble)
+            return None
+
     # ---- estimate
 
     def _forgetEstimate(self):
@@ -153,10 +161,8 @@ class PlanPanel:
             self.cleanup()
             self._estimated(_("Stopped."))
             return
-        try:
-            arguments = self.arguments()
-        except Recipes.RecipeTrouble as trouble:
-            self.ui.estimateRemark.text = str(trouble)
+        arguments = self._writtenPlan()
+        if arguments is None:
             return
         kept = [value for number, value in enumerate(arguments)
                 if "--stage" not in (value, arguments[number - 1]) and "--start" not in (value, arguments[number - 1])]
@@ -210,10 +216,8 @@ class PlanPanel:
         """
         if self._command is not None:
             return
-        try:
-            arguments = self.arguments()
-        except Recipes.RecipeTrouble as trouble:
-            self.ui.estimateRemark.text = str(trouble)
+        arguments = self._writtenPlan()
+        if arguments is None:
             return
         counts = ["--gpus", str(self.ui.gpusSpinBox.value)]
         counts += ["--nodes", str(self.ui.nodesSpinBox.value)] if kind == "slurm" else []

@@ -8,7 +8,7 @@ from UVLMTrainLib import CaseScene
 from UVLMTrainLib.RowsTable import RowsTable
 
 THUMBNAIL = qt.QSize(110, 72)  # pixels
-WIDTH = 420  # of the large picture, in pixels
+NARROWEST, WIDEST = 200, 600  # of the large picture, in pixels; it is as wide as the panel
 
 
 class WorstCases:
@@ -42,7 +42,8 @@ class WorstCases:
         self.ui.worstRemark.setVisible(case is not None)
         self.ui.worstRemark.text = "" if case is None else case.about
         if path:
-            self.ui.worstPicture.setPixmap(qt.QPixmap(path).scaledToWidth(WIDTH, qt.Qt.SmoothTransformation))
+            width = max(NARROWEST, min(self.ui.worstTable.width, WIDEST))
+            self.ui.worstPicture.setPixmap(qt.QPixmap(path).scaledToWidth(width, qt.Qt.SmoothTransformation))
 
     def load(self, case):
         """Loads scan, true and predicted masks in place of the case shown before.
