@@ -173,11 +173,23 @@ def test_insertion_keeps_metal_and_padding_beyond_the_range_of_ct():
     assert list(case.volume.array[0, 0, :3]) == [9000, -3024, 3500] and case.findings
 
 
+def test_another_scanner_shows_the_same_patient_with_much_more_noise():
+    usual, low_dose = (make_phantom(41, SMALL, region="abdomen", scanner=name) for name in ("usual", "low_dose"))
+    assert (usual.labels == low_dose.labels).all() and usual.report() == low_dose.report()
+    liver = usual.labels == label_named("liver").id
+    noise = [np.std(np.diff(case.volume.array.astype(float), axis=0)[liver[1:] & liver[:-1]]) for case in
+             (usual, low_dose)]
+    assert noise[1] > 60 > 2 * noise[0]
+    assert abs(np.median(usual.volume.array[liver]) - np.median(low_dose.volume.array[liver])) < 15
+
+
 def test_wrong_arguments_are_named(tmp_path):
     with pytest.raises(CaseError, match="head"):
         make_phantom(1, region="head")
     with pytest.raises(CaseError, match="at least 16"):
         make_phantom(1, shape=(4, 4, 4))
+    with pytest.raises(CaseError, match="usual, low_dose"):
+        make_phantom(1, scanner="x-ray")
     with pytest.raises(CaseError, match="at least 1"):
         write_cases(0, tmp_path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from uvlm_core.errors import CaseError
 from uvlm_core.phantom import abdomen, body, thorax
@@ -11,6 +10,7 @@ from uvlm_core.phantom.case import PhantomCase, imaged_regions, planted_findings
 from uvlm_core.phantom.frame import Frame
 from uvlm_core.phantom.lesions import DRAWN, draw_findings
 from uvlm_core.phantom.person import Person, random_person
+from uvlm_core.phantom.scanner import SCANNERS
 from uvlm_core.phantom.scene import Scene
 from uvlm_core.phantom.shapes import rotation_matrix
 from uvlm_core.volumes.volume import Volume
@@ -22,7 +22,7 @@ NORMAL_SHARE = 0.1
 
 def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
                  spacing: tuple[float, float, float] | None = None, region: str | None = None,
-                 findings: bool = True, share: float | None = None) -> PhantomCase:
+                 findings: bool = True, share: float | None = None, scanner: str = "usual") -> PhantomCase:
     """One case; the same arguments give the same bytes.
 
     Args:
@@ -31,14 +31,17 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
         region: "chest", "abdomen", "both", or None for a random one.
         findings: False leaves the bare anatomy.
         share: chance of each finding; by default drawn per case, between 0.12 and 0.38.
+        scanner: one of SCANNERS; no model that comes with UVLM was trained or measured on others than the usual one.
 
     Raises:
-        CaseError: a negative seed, an unknown region, or a shape or spacing that no scan has.
+        CaseError: a negative seed, an unknown region or scanner, or a shape or spacing that no scan has.
     """
     if seed < 0:
         raise CaseError(f"A phantom's seed is 0 or more; found {seed}.")
     if region not in (None, *REGIONS):
         raise CaseError(f"A phantom shows one of {', '.join(REGIONS)}; found '{region}'.")
+    if scanner not in SCANNERS:
+        raise CaseError(f"A phantom's scanner is one of {', '.join(SCANNERS)}; found '{scanner}'.")
     if min(shape) < 16 or (spacing is not None and not 0.3 <= min(spacing) <= max(spacing) <= 12):
         raise CaseError("A phantom has at least 16 voxels along each axis and 0.3 to 12 mm spacing; "
                         f"found shape {shape}, spacing {spacing}.")
@@ -52,7 +55,7 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
     matrix[:3, 3] = np.round(rng.normal(0, 80, 3), 1)
     scene = Scene(frame.hu, frame.labels, spacing, rng)
     extras = draw_findings(scene, wanted)
-    hu = _scanned(scene.hu, spacing, rng)
+    hu = SCANNERS[scanner](scene.hu, spacing, rng)
     by_label = {"medical_material": "Medical material"}
     enlarged = person.cardiomegaly and scene.volume_ml("heart") > 150
     planted = planted_findings(scene.labels, hu, matrix, {by_label[k]: v for k, v in extras.items() if k in by_label},
@@ -97,31 +100,3 @@ def _anatomy(person: Person, shape, spacing, region: str, rng: np.random.Generat
     thorax.paint_esophagus(frame, person, rng)
     thorax.paint_fat_pads(frame, person, rng)
     return frame
-
-
-def _scanned(hu: np.ndarray, spacing, rng: np.random.Generator) -> np.ndarray:
-    """Blur and correlated noise of a reconstruction kernel, sometimes a table and an empty rim; int16 HU."""
-    if rng.random() < 0.5:
-        hu = ndimage.gaussian_filter(hu, rng.uniform(0.2, 0.5), truncate=2.5)
-    noise = rng.standard_normal(hu.shape, dtype=np.float32)
-    noise = ndimage.gaussian_filter(noise, rng.uniform(0.3, 0.7), truncate=2.5)
-    hu = hu + noise * np.float32(rng.uniform(4, 26) / noise.std())
-    if rng.random() < 0.4:
-        _add_table(hu, spacing)
-    hu = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
-    if rng.random() < 0.15:  # nothing is reconstructed outside a circle
-        y, x = (np.arange(n) - (n - 1) / 2 for n in hu.shape[1:])
-        hu[:, np.hypot(*np.meshgrid(y / len(y) * 2, x / len(x) * 2, indexing="ij")) > 1.0] = -2048
-    return hu
-
-
-def _add_table(hu: np.ndarray, spacing) -> None:
-    """A thin curved shell behind the back, in place."""
-    body_rows = np.flatnonzero((hu > -300).any((0, 2)))
-    if len(body_rows) == 0:
-        return
-    x = (np.arange(hu.shape[2]) - hu.shape[2] / 2) * spacing[2]
-    rows = body_rows[-1] + 2 + np.clip(8 - (x / 60) ** 2, 0, None) / spacing[1] / 4
-    for column, row in enumerate(rows.astype(int)):
-        if row < hu.shape[1] and abs(x[column]) < 200:
-            hu[:, row, column] = np.maximum(hu[:, row, column], -120)
