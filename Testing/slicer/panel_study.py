@@ -49,11 +49,16 @@ def write_study_folder(folder: Path, case: PhantomCase, text: str | None = None)
     np.save(folder / "segments.npy", segment_map(study.labels, study.segments), allow_pickle=False)
 
 
+def looked_at(number: int) -> int:
+    """The cell of the map, counted in C order, that a sentence looks at: one in the middle of the body."""
+    return int(np.ravel_multi_index((3, 3 + number // 4 % 2, 2 + number % 4), MAP_SHAPE))
+
+
 def _attribution(names: list[str], volume) -> Attribution:
-    """Two groups; sentence n looks at cell n in the first and everywhere in the second."""
+    """Two groups; sentence n looks at `looked_at(n)` in the first and everywhere alike in the second."""
     maps = np.zeros((len(names), 2, *MAP_SHAPE), np.float16)
     for number in range(len(names)):
-        maps[number, 0].reshape(-1)[number % maps[0, 0].size] = 1
+        maps[number, 0].reshape(-1)[looked_at(number)] = 1
     maps[:, 1] = 0.5
     steps = np.array(volume.array.shape[::-1]) / np.array(MAP_SHAPE[::-1])
     matrix = volume.ijk_to_ras @ np.diag([*steps, 1.0])

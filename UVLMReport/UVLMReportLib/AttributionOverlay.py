@@ -1,13 +1,12 @@
 """Where the decoder looked while it wrote a sentence, as a heat map over the slices."""
 
-import numpy
 import slicer
 from slicer.i18n import tr as _
 
+from UVLMReportLib.AttributionMap import brightest, insideBody, ofStage
 from UVLMReportLib.SegmentationNodes import vtkMatrix
 
 OPACITY = 0.45
-FAINTEST = 30.0  # percent of the brightest place: below it nothing is drawn, or the whole scan would glow
 COLOURS = "vtkMRMLColorTableNodeFileInferno.txt"
 
 
@@ -87,19 +86,20 @@ class AttributionOverlay:
             selector.addItem(_("stage {number}").format(number=stage) + kind, stage)
 
     def _values(self):
-        """(map (Z, Y, X) float32 in percent of its maximum, 4x4 to RAS), or None."""
+        """(map (Z, Y, X) float32 in percent of its brightest place, percent from which it is shown, 4x4 to RAS), or
+        None."""
         if self.study is None or not self.study.exists or self.sentence is None:
             return None
         maps = self.study.attribution()
         if maps is None or self.sentence not in maps["sentence_ids"]:
             return None
-        own = maps["maps"][maps["sentence_ids"].index(self.sentence)].astype(numpy.float32)
+        own = maps["maps"][maps["sentence_ids"].index(self.sentence)]
         stage = self.ui.attributionStage.itemData(self.ui.attributionStage.currentIndex)
-        picked = own.mean(0) if stage in (None, -1) else own[maps["stages"].index(stage)]
-        most = float(picked.max())
-        return (picked * (100 / most), maps["ijk_to_ras"]) if most > 0 else None
+        values = ofStage(own, maps["stages"], None if stage in (None, -1) else stage)
+        found = brightest(values, insideBody(self.study.volumeNode, values.shape, maps["ijk_to_ras"]))
+        return (*found, maps["ijk_to_ras"]) if found is not None else None
 
-    def _show(self, values, ijkToRas):
+    def _show(self, values, faintest, ijkToRas):
         node = self.node
         if node is None:
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", _("UVLM heat map"))
@@ -116,8 +116,8 @@ class AttributionOverlay:
         known = slicer.mrmlScene.GetNodeByID(COLOURS) is not None
         display.SetAndObserveColorNodeID(COLOURS if known else "vtkMRMLColorTableNodeRed")
         display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(0, 100)
-        display.SetThreshold(FAINTEST, 100)
+        display.SetWindowLevelMinMax(faintest - (100 - faintest) / 2, 100)  # the faintest is no black
+        display.SetThreshold(faintest, 100)
         display.SetApplyThreshold(True)
         display.SetInterpolate(True)
         for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
