@@ -38,8 +38,9 @@ def test_figures_are_counted_over_all_cases():
     assert mistakes(cases[0], "after", {"nodule": 0.7}) == (["nodule"], [])
     assert mistakes(cases[1], "after", {"nodule": 0.3}) == ([], ["nodule"])
     assert mistakes(cases[2], "after", {}) == (["nodule"], [])
-    assert worst_label({"heart": [1, 10], "lung_nodule": [5, 6], "liver": [0, 0]}) == {"lung_nodule"}
-    assert worst_label({"heart": [9, 10], "liver": [1, 10]}) == {"liver"} and worst_label(None) == set()
+    assert worst_label({"heart": [1, 10], "lung_nodule": [5, 6], "liver": [0, 0]}, {"heart"}) == {"lung_nodule"}
+    assert worst_label({"liver_lesion": [0, 6], "lung_nodule": [0, 9]}, {"lung_nodule"}) == {"lung_nodule"}
+    assert worst_label({"heart": [9, 10], "liver": [1, 10]}, set()) == {"liver"} and worst_label(None, set()) == set()
 
 
 def test_truth_and_prediction_are_drawn_through_the_same_place():

@@ -88,6 +88,7 @@ def _showScan(path, name):
     if display is not None:
         display.AutoWindowLevelOff()
         display.SetWindowLevel(400, 40)
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
     return volume
 
 
@@ -110,7 +111,7 @@ def clear():
 def _add(segmentation, path, names, name):
     """One file of masks; its segments are called by their value's name, or all by `name`."""
     try:
-        node = slicer.util.loadLabelVolume(path)
+        node = slicer.util.loadLabelVolume(path, {"show": False})  # the scan stays where it is shown
     except RuntimeError as error:
         raise CaseTrouble(_("The masks '{file}' cannot be read. See what the check says of them.").format(
             file=os.path.basename(path))) from error

@@ -24,7 +24,7 @@ class ResultPanel:
         self.ui, self.runPanel = ui, runPanel
         self.shown, self._steps = None, None
         self.table = RowsTable(ui.resultTable, [_("What"), _("Before"), _("After"), _("Threshold"), _("Found"),
-                                                _("False alarms")], (46, 46, 62, 46, 74))
+                                                _("False alarms")], (50, 46, 66, 46, 84))
         self.worst = WorstCases(ui, self._say)
         ui.measureButton.connect("clicked()", self.measure)
         ui.useButton.connect("clicked()", self.use)

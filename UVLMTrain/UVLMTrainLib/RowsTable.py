@@ -67,6 +67,7 @@ class RowsTable:
         view.verticalHeader().setDefaultSectionSize(22)
         header = view.horizontalHeader()
         header.setMinimumSectionSize(20)
+        header.setHighlightSections(False)
         for column, width in enumerate(widths, 1):
             header.setSectionResizeMode(column, qt.QHeaderView.Interactive)
             view.setColumnWidth(column, width)

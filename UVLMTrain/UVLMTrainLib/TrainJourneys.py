@@ -179,6 +179,7 @@ class TrainJourneys:
         data._onClicked(data.table.model.index(number, 0))
         volume = slicer.util.getNode("phantom_31")
         self.assertEqual(volume.GetImageData().GetDimensions(), SHAPE[::-1])
+        self.scanIsShown(volume)
         segmentation = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")[0]
         self.assertIn("heart", CaseScene.segmentNames(segmentation))
         self.assertIn(data.rows[number].text, self.ui.caseText.plainText)
@@ -186,6 +187,10 @@ class TrainJourneys:
         data.showCase(other)
         self.assertEqual([node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")],
                          ["phantom_30"])
+
+    def scanIsShown(self, volume):
+        shown = slicer.app.layoutManager().sliceWidget("Red").mrmlSliceCompositeNode().GetBackgroundVolumeID()
+        self.assertEqual(shown, volume.GetID())
 
     def test_planIsEstimatedAndWrittenAsScript(self):
         self.delayDisplay("Estimate a plan")
@@ -308,9 +313,7 @@ class TrainJourneys:
         self.assertIn("heart", CaseScene.segmentNames(truth))
         self.assertTrue(CaseScene.segmentNames(predicted))
         self.assertEqual([node.GetDisplayNode().GetVisibility2DFill() for node in (truth, predicted)], [1, 0])
-        bounds = [0.0] * 6
-        volume.GetRASBounds(bounds)
-        self.assertGreater(bounds[1] - bounds[0], 100)  # mm
+        self.scanIsShown(volume)
 
     def modelIsUsed(self, bundle):
         if hasattr(slicer.modules, "uvlmreport"):

@@ -20,7 +20,7 @@ class WorstCases:
 
     def __init__(self, ui, say):
         self.ui, self._say, self.cases = ui, say, []
-        self.table = RowsTable(ui.worstTable, [_("Worst cases"), _("Before"), _("After")], (46, 46))
+        self.table = RowsTable(ui.worstTable, [_("Worst cases"), _("Before"), _("After")], (50, 50))
         ui.worstTable.setIconSize(THUMBNAIL)
         ui.worstTable.connect("clicked(QModelIndex)", self._onClicked)
         ui.worstTable.selectionModel().connect("currentRowChanged(QModelIndex,QModelIndex)", self._onCurrent)

@@ -85,18 +85,23 @@ def write_cases(run: Path, model: UVLM, cases: list[GridCase], found: dict[str, 
 def _write_files(folder: Path, model: UVLM, case: GridCase, overlap: dict | None) -> None:
     folder.mkdir(parents=True)
     volume = Volume(np.array(case.image), case.ijk_to_ras)
-    predicted, truth = predict_labels(model, case), None
+    predicted, truth, there = predict_labels(model, case), None, set()
     write_volume(folder / IMAGE, volume)
     write_labelmap(folder / PREDICTED, predicted, volume)
     if case.has_masks:
         truth = np.array(case.target)
         truth[(truth == REST) | (truth == IGNORE)] = 0
         write_labelmap(folder / TRUTH, truth, volume)
-    (folder / PICTURE).write_bytes(png_bytes(draw_pair(volume, truth, predicted, worst_label(overlap))))
+        there = {label.name for label in labels() if (truth == label.id).any()}
+    about = worst_label(overlap, there)
+    (folder / PICTURE).write_bytes(png_bytes(draw_pair(volume, truth, predicted, about)))
 
 
-def worst_label(overlap: dict | None) -> set[str]:
-    """The lesion with the lowest Dice, else the organ; what the picture goes through."""
+def worst_label(overlap: dict | None, there: set[str]) -> set[str]:
+    """What the picture goes through: the lesion with the lowest Dice, else the organ; of equals one that is there.
+
+    Args:
+        there: labels of the truth.
+    """
     dice, kinds = dice_of(overlap or {}), {label.name: label.kind for label in labels()}
-    worst = sorted(dice, key=lambda name: (kinds[name] != "lesion", dice[name]))
-    return set(worst[:1])
+    return set(sorted(dice, key=lambda name: (kinds[name] != "lesion", dice[name], name not in there))[:1])
