@@ -110,6 +110,29 @@ def test_long_texts_of_a_run_are_cut_to_their_end(lib, tmp_path):
     assert time.perf_counter() - started < 1
 
 
+def test_what_a_refused_model_does_is_shown_too(lib, app, tmp_path):
+    from UVLMTrainLib import RunFolder as Run
+
+    stage = tmp_path / "stage1-segmentation"
+    (stage).mkdir()
+    (stage / Run.WEIGHTS).touch()
+    model = {"overlap": {"liver": [1, 4], "lung_nodule": [0, 2]}, "probabilities": {"Lung nodule": 0.2}}
+    case = {"name": "one", "source": "cases", "files": False, "present": {"Lung nodule": 1}, "before": None,
+            "after": model, "score": {"after": 0.15}}
+    (tmp_path / "held_out").mkdir()
+    for name, values in (("recipe.json", {"stages": [{"kind": "segmentation", "steps": 1}], "data": []}),
+                         ("run.json", {"command": ["export"], "code": 65}), ("held_out/cases.json", {"cases": [case]}),
+                         ("comparison.json", {"before": {}, "after": {"cases": {"organ_dice": 0.25}}, "refused": []})):
+        (tmp_path / name).write_text(json.dumps(values))
+    lib.run.open(str(tmp_path))
+    assert lib.run.state == Run.FAILED
+    assert app.processUntil(lambda: lib.result.shown, 60)
+    rows = {row[0]: row[1:] for row in lib.result.table.texts()}
+    assert rows["cases: organ dice"] == ["", "0.250", "", "", ""] and rows["Organ: liver"][1] == "0.250"
+    assert rows["Finding: Lung nodule"] == ["", "0.000", "0.500", "0/1", ""]
+    assert "was not made" in lib.result.ui.resultRemark.text and not lib.result.ui.useButton.enabled
+
+
 def test_kept_cases_of_the_report_module_are_one_click_away(lib, app, tmp_path):
     import slicer
     from UVLMTrainLib import Settings
