@@ -32,23 +32,23 @@ RUN_SECONDS = 300  # of a small phantom, on a slow and busy machine
 
 
 class Journeys:
-    """Mixed into the module's ScriptedLoadableModuleTest. One worker and one generated study serve all journeys."""
+    """Mixed into the module's ScriptedLoadableModuleTest. One generated study serves all journeys, and one worker: that
+    of the panel, which may be open, and whose logic follows the masks of every study in the scene."""
 
-    logic, scenePath = None, None
+    widget, logic, scenePath = None, None, None
 
     @classmethod
     def setUpClass(cls):
-        from UVLMReport import UVLMReportLogic
-
         slicer.mrmlScene.Clear(0)
         cls.folder = tempfile.mkdtemp(prefix="UVLM journeys ü ", dir=slicer.app.temporaryPath)
-        cls.logic = UVLMReportLogic()
-        cls.logic.folder = os.path.join(cls.folder, "run folder")
+        cls.widget = slicer.util.getModuleWidget("UVLMReport")
+        cls.logic = cls.widget.logic
+        cls.usualFolder, cls.logic.folder = cls.logic.folder, os.path.join(cls.folder, "run folder")
 
     @classmethod
     def tearDownClass(cls):
         slicer.mrmlScene.Clear(0)
-        cls.logic.shutdown()
+        cls.logic.folder, cls.scenePath = cls.usualFolder, None
         shutil.rmtree(cls.folder, ignore_errors=True)
 
     def setUp(self):
@@ -64,6 +64,9 @@ class Journeys:
     def tearDown(self):
         slicer.mrmlScene.Clear(0)
         waitFor(lambda: not self.logic.isRunning(), 30, "the end of the run")
+        question = self.widget.panel.masks.question
+        if question is not None:
+            question.close()
         for listeners, function in self.connections:
             listeners.disconnect(function)
 

@@ -14,9 +14,8 @@ class PanelJourneys:
         """The panel (ReportPanel) with the generated study; its worker is not asked anything."""
         study = self.study()
         slicer.util.selectModule("UVLMReport")
-        widget = slicer.util.getModuleWidget("UVLMReport")
+        widget = self.widget
         widget.panel.askTimer.stop()
-        widget.logic.watchStudies()
         widget.ui.volumeSelector.setCurrentNode(study.volumeNode)
         widget.panel.showVolume(study.volumeNode)
         self.assertIs(widget.panel.study, study)
