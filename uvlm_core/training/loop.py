@@ -26,7 +26,8 @@ from uvlm_core.training import processes
 from uvlm_core.training.processes import Part, SharedStep
 from uvlm_core.training.recipe import StageRecipe
 from uvlm_core.training.run_log import RunLog
-from uvlm_core.training.schedule import AveragedWeights, make_optimizer, rate_factor
+from uvlm_core.training.schedule import AveragedWeights, make_optimizer, rate_factor, trained_groups
+from uvlm_core.training.sharding import as_shared, gathered, make_whole
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 clock = time.perf_counter
@@ -69,6 +70,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     """
     out.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device
+    processes.share_model(model)
     optimizer = make_optimizer(model, recipe)
     average = AveragedWeights(model, recipe.ema)
     state = _load_checkpoint(out, model, optimizer, average, recipe, seed)
@@ -99,8 +101,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
         bar.update()
         stop = processes.mean_over_processes([cancel()])[0] > 0
         if stop or (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps or state["finished"]:
-            if main:
-                _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
+            _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
             if stop and step + 1 < recipe.steps:
                 raise Cancelled(f"Stopped after step {step + 1} of {recipe.steps}; "
                                 "the same command goes on from there.")
@@ -108,10 +109,12 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
     if main:
         log.close()
     processes.release()
-    model.load_state_dict(average.values)
+    final = gathered(average.values)
     if recipe.keep_best:
         processes.wait()
-        model.load_state_dict(load_file(out / BEST), strict=False)  # without what was not trained
+        final |= load_file(out / BEST)  # without what was not trained
+    make_whole(model, final)
+    if recipe.keep_best:
         return state["best"]
     return figures or state.get("best", {})
 
@@ -148,7 +151,7 @@ def optimize(step_module: nn.Module, optimizer, recipe: StageRecipe, seed: int, 
             "or set its precision to fp32; the last checkpoint is kept."
         )
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = nn.utils.clip_grad_norm_(trained, recipe.clip)
+    norm = processes.clip_gradients(trained, recipe.clip)
     optimizer.step()
     return {**means, "rate": recipe.rate * factor, "gradient_norm": norm.item()}
 
@@ -174,10 +177,8 @@ def _judge(state: dict, figures: dict[str, float], recipe: StageRecipe, out: Pat
         return
     if figures["score"] > state["best"].get("score", -math.inf):
         state["best"], state["waited"] = figures, 0
-        if recipe.keep_best and processes.is_main():
-            save_file({name: value.clone().contiguous() for name, value in average.values.items()
-                       if name not in average.frozen}, out / f"{BEST}.writing")
-            os.replace(out / f"{BEST}.writing", out / BEST)
+        if recipe.keep_best:
+            _save({name: value for name, value in average.values.items() if name not in average.frozen}, out / BEST)
     else:
         state["waited"] += 1
     state["finished"] = recipe.patience > 0 and state["waited"] >= recipe.patience
@@ -195,17 +196,28 @@ def _same_run(stored: str, recipe: StageRecipe, seed: int) -> bool:
 
 
 def _save_checkpoint(out, model, optimizer, average, state, recipe, seed) -> None:
-    """One safetensors file, written beside and renamed: a kill leaves the old one or the new one."""
     tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.values.items() if name not in average.frozen}
-    for number, parameter in enumerate(parameter for group in optimizer.param_groups for parameter in group["params"]):
+    for number, parameter in enumerate(_numbered(model, recipe)):
         for name, value in optimizer.state[parameter].items():
             tensors[f"optimizer/{number}/{name}"] = torch.as_tensor(value)
-    tensors = {name: value.detach().clone().contiguous() for name, value in tensors.items()}  # no shared storage
-    metadata = {"state": json.dumps(state), "recipe": _fingerprint(recipe, seed)}
-    beside = out / (CHECKPOINT + ".writing")
-    save_file(tensors, beside, metadata)
-    os.replace(beside, out / CHECKPOINT)
+    _save(tensors, out / CHECKPOINT, {"state": json.dumps(state), "recipe": _fingerprint(recipe, seed)})
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
+    """One safetensors file of whole tensors, by the main process; written beside and renamed: a kill leaves the old one
+    or the new one."""
+    whole = gathered(tensors)
+    if not processes.is_main():
+        return
+    beside = path.with_name(path.name + ".writing")
+    save_file({name: value.detach().clone().contiguous() for name, value in whole.items()}, beside, metadata)
+    os.replace(beside, path)
+
+
+def _numbered(model: nn.Module, recipe: StageRecipe) -> list[nn.Parameter]:
+    """Trained parameters in the order of a checkpoint; right after `state_dict`, when all that is shared out is."""
+    return [parameter for group in trained_groups(model, recipe) for parameter in group["params"]]
 
 
 def _load_checkpoint(out, model, optimizer, average, recipe, seed) -> dict:
@@ -217,14 +229,15 @@ def _load_checkpoint(out, model, optimizer, average, recipe, seed) -> dict:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if not _same_run(metadata["recipe"], recipe, seed):
         raise RecipeError(f"{out} holds a run of another recipe. Give another folder, or the recipe of that run.")
-    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model/")})
-    for name, value in tensors.items():
-        if name.startswith("average/"):
-            average.values[name[8:]].copy_(value)
-    members = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    own = model.state_dict()
+    model.load_state_dict({name: as_shared(tensors[f"model/{name}"], value) for name, value in own.items()})
+    for name, value in average.values.items():
+        if name not in average.frozen:
+            value.copy_(as_shared(tensors[f"average/{name}"], value))
+    members = _numbered(model, recipe)
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
             _, number, entry = name.split("/")
             parameter = members[int(number)]
-            optimizer.state[parameter][entry] = value if entry == "step" else value.to(parameter.device)
+            optimizer.state[parameter][entry] = value if entry == "step" else as_shared(value, parameter)
     return json.loads(metadata["state"])

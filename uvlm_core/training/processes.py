@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from uvlm_core.errors import RecipeError
+from uvlm_core.training import sharding
 
 LONGEST_WAIT = timedelta(hours=6)  # of the others while one prepares data
 
@@ -92,10 +93,11 @@ def _accelerator(on_cpu: bool):
         DistributedDataParallelKwargs(find_unused_parameters=True),  # a stage leaves parts of the model out
         InitProcessGroupKwargs(timeout=LONGEST_WAIT),
     ])
-    if made.distributed_type.value not in ("MULTI_CPU", "MULTI_GPU"):
+    sharding.wanted()  # or it is refused
+    if made.distributed_type.value not in ("MULTI_CPU", "MULTI_GPU", "FSDP"):
         made.end_training()
-        raise RecipeError(f"accelerate was launched as {made.distributed_type.value}. UVLM shares the cases of a step "
-                          "among whole copies of the model: launch it with --multi_gpu, without FSDP or DeepSpeed.")
+        raise RecipeError(f"accelerate was launched as {made.distributed_type.value}. UVLM trains on whole copies of "
+                          "the model (--multi_gpu) or shares out its language model (--use_fsdp --fsdp_version 2).")
     return made
 
 
@@ -167,9 +169,15 @@ class SharedStep(nn.Module):
         return self.loss(self.model, part)
 
 
+def share_model(model: nn.Module) -> None:
+    """Shares out the model's decoder, if that was asked for; before there is an optimizer."""
+    if _sharding():
+        sharding.share_language(model)
+
+
 def share_step(step: SharedStep) -> nn.Module:
     """The step as every process calls it."""
-    return step if count() == 1 else _accelerator_in_use().prepare_model(step, device_placement=False)
+    return step if count() == 1 or _sharding() else _accelerator_in_use().prepare_model(step, device_placement=False)
 
 
 def release() -> None:
@@ -181,8 +189,30 @@ def release() -> None:
 @contextmanager
 def gradients_stay(step: nn.Module, last: bool) -> Iterator[None]:
     """Gradients of all but the last part of a step are only added up in each process."""
-    with nullcontext() if last or count() == 1 else step.no_sync():
+    if _sharding():
+        sharding.synchronise(step.model, last)
+    with nullcontext() if last or count() == 1 or _sharding() else step.no_sync():
         yield
+
+
+def clip_gradients(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+    """Shortens the gradient of a step to the norm `most`; gives its norm before."""
+    if not _sharding():
+        return nn.utils.clip_grad_norm_(parameters, most)
+    sharding.average_gradients(parameters)
+    return sharding.clip_gradients(parameters, most)
+
+
+def same_number(rows: Sequence, total: int) -> Iterator[tuple[object, bool]]:
+    """(row, whether it counts) of this process's share of `total` rows. With a decoder that is shared out all processes
+    must call it equally often: those with one row less get their last, or the first of all, once more."""
+    yield from ((row, True) for row in rows)
+    if _sharding() and len(rows) < math.ceil(total / count()):
+        yield (rows[-1] if len(rows) else 0), False
+
+
+def _sharding() -> bool:
+    return count() > 1 and sharding.wanted()
 
 
 def _accelerator_in_use():

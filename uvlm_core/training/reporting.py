@@ -82,11 +82,12 @@ def answer_losses(model: UVLM, tokenizer: Tokenizer, cases: list[GridCase], cach
     cues alone."""
     recipe = recipe or StageRecipe("report", 1)
     losses = []
-    for number in processes.mine(range(len(cases))):
+    for number, counts in processes.same_number(processes.mine(range(len(cases))), len(cases)):
         vision = _no_vision(model, 1) if cached is None else _vision_from_cache(model, [cached[number]])
         pair = encode_pair(tokenizer, cases[number], model.config.language.cues, recipe,
                            np.random.default_rng((number, 4)), dropout=False)
-        losses.append(_text_loss(model, vision, [pair], 0.0).item())
+        loss = _text_loss(model, vision, [pair], 0.0).item()
+        losses += [loss] if counts else []
     return losses
 
 
@@ -125,7 +126,8 @@ def _text_loss(model: UVLM, vision: VisionTokens, pairs: list[tuple[list[int], i
 
 
 def _no_vision(model: UVLM, batch: int) -> VisionTokens:
-    empty = model.language.token_embedding.weight.new_zeros(batch, 0, model.config.language.width)
+    device = next(model.language.parameters()).device
+    empty = torch.zeros((batch, 0, model.config.language.width), device=device)
     return VisionTokens(empty, [], torch.zeros((batch, 3), dtype=torch.int64, device=empty.device))
 
 

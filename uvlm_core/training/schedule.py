@@ -9,6 +9,7 @@ from torch import nn
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.sharding import is_shared
 
 
 def rate_factor(schedule: str, step: int, steps: int, warm_up: int) -> float:
@@ -47,9 +48,21 @@ def parameter_groups(model: nn.Module, rate: float, weight_decay: float, encoder
     ]
 
 
+def trained_groups(model: nn.Module, recipe: StageRecipe) -> list[dict]:
+    """The stage's `parameter_groups`; their order numbers the parameters in a checkpoint."""
+    return parameter_groups(model, recipe.rate, recipe.weight_decay, recipe.encoder_rate)
+
+
+def _apart(group: dict) -> list[dict]:
+    """The group once with what is shared out over processes and once with what is not: an optimizer takes the members
+    of a group together."""
+    parts = [[row for row in group["params"] if is_shared(row) is shared] for shared in (False, True)]
+    return [{**group, "params": members} for members in parts if members]
+
+
 def make_optimizer(model: nn.Module, recipe: StageRecipe) -> torch.optim.Optimizer:
     """The stage's optimizer over what is trained."""
-    groups = parameter_groups(model, recipe.rate, recipe.weight_decay, recipe.encoder_rate)
+    groups = [part for group in trained_groups(model, recipe) for part in _apart(group)]
     if not groups:
         raise RecipeError(f"The {recipe.kind} stage trains nothing: its 'trained_parts' leave out all that it could.")
     if recipe.optimizer == "sgd":
