@@ -202,6 +202,41 @@ def test_find_bar(panel):
     assert panel.color_at("consolidation") is None or panel.editor.marks.found == []
 
 
+def test_the_find_key_is_the_reports_in_the_report_and_slicers_elsewhere(panel, app):
+    """As Qt hears keys, with an action of the main window like Slicer's Module Finder."""
+    import qt
+    import slicer
+    from PySide6 import QtTest
+
+    window, found = slicer.util.mainWindow(), []
+    action = qt.QAction("Module Finder", window)
+    action.setShortcut(qt.QKeySequence("Ctrl+F"))
+    action.connect("triggered()", lambda: found.append(True))
+    window.addAction(action)
+    context = action.shortcutContext
+    assert panel.edit.window() == window
+    window.activateWindow()
+
+    def press(widget):
+        widget.setFocus()
+        assert app.processUntil(lambda: widget.hasFocus(), 5)
+        QtTest.QTest.keyClick(widget, qt.Qt.Key_F, qt.Qt.ControlModifier)
+        app.processEvents()
+
+    press(panel.ui.findingsFilter)
+    assert found == [True] and not panel.ui.findBar.isVisible()
+    press(panel.edit)
+    assert panel.ui.findBar.isVisible() and panel.ui.findText.hasFocus()
+    press(panel.ui.findText)  # once more: the words are selected
+    assert panel.ui.findBar.isVisible() and found == [True]
+    press(panel.ui.findingsFilter)
+    assert found == [True, True] and action.shortcutContext == context
+    press(panel.edit)
+    panel.editor.cleanup()
+    assert action.shortcutContext == context
+    action.deleteLater()
+
+
 def test_font_size_is_remembered(panel):
     from UVLMReportLib import Settings
 

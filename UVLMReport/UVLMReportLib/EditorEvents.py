@@ -4,7 +4,7 @@ import qt
 
 
 class EditorEvents(qt.QObject):
-    """Undo and redo go to the report, Ctrl+F to the find bar, tool tips and right clicks to the marks.
+    """Undo and redo go to the report, tool tips and right clicks to the marks.
 
     Args:
         edit: the QTextEdit. editor: the ReportEditor.
@@ -54,6 +54,4 @@ class EditorEvents(qt.QObject):
             return self.editor.redo if shift else self.editor.undo
         if key == qt.Qt.Key_Y:
             return self.editor.redo
-        if key == qt.Qt.Key_F:
-            return self.editor.findBar.open
         return None

@@ -2,6 +2,8 @@
 
 from slicer.i18n import tr as _
 
+from UVLMReportLib.FindKey import FindKey
+
 
 class FindBar:
     """The bar below the editor: all places of some words, one after the other.
@@ -19,6 +21,7 @@ class FindBar:
         ui.findText.connect("returnPressed()", self.next)
         ui.findNextButton.connect("clicked()", self.next)
         ui.findPreviousButton.connect("clicked()", self.previous)
+        self.key = FindKey((ui.reportEdit, ui.findText), self.open)
 
     def open(self, wanted=True):
         """Shows or hides the bar."""

@@ -275,3 +275,4 @@ class ReportEditor:
         for timer in (self._saveTimer, self._cursorTimer, self._marksTimer, self.checks.fitTimer):
             timer.stop()
         self.events.remove()
+        self.findBar.key.remove()
