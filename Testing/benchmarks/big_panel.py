@@ -122,7 +122,7 @@ def phantom(folder: Path, shape: tuple[int, int, int]):
 def erase_as_segment_editor(node, segment_id: str) -> int:
     """Erases half of a mask by the call with which Slicer's Segment Editor writes a stroke of its eraser, which also
     shrinks the label map to what is in it. Returns the number of voxels taken."""
-    from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray
+    from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray, segmentIds
     from vtk.util import numpy_support
 
     segment = node.GetSegmentation().GetSegment(segment_id)
@@ -139,5 +139,6 @@ def erase_as_segment_editor(node, segment_id: str) -> int:
     stroke.SetExtent(*box)
     stroke.GetPointData().SetScalars(numpy_support.numpy_to_vtk(kept.ravel(), deep=True))
     logic = slicer.vtkSlicerSegmentationsModuleLogic
-    logic.SetBinaryLabelmapToSegment(stroke, node, segment_id, logic.MODE_MERGE_MIN, box)
+    logic.SetBinaryLabelmapToSegment(stroke, node, segment_id, logic.MODE_MERGE_MIN, box, False,
+                                     segmentIds(node.GetSegmentation()))
     return len(gone)

@@ -186,7 +186,11 @@ class Reader:
         """One edit, from the moment in which Slicer tells of it until the panel shows what it means."""
         study, measured = self.study, []
         edits = self.panel.logic._edits[study.reportNodeId]
-        edits.measured.connect(lambda study, names: measured.append(names))
+
+        def heard(study, names: list[str]) -> None:
+            measured.extend(names)
+
+        edits.measured.connect(heard)
         begin = time.thread_time()
         voxels = edit(study.segmentationNode, segment)
         slicers = time.thread_time() - begin
@@ -196,6 +200,7 @@ class Reader:
         row = {"clock": time.perf_counter() - clock, "module": time.thread_time() - begin,
                "worker": self.panel.worker_seconds() - worker, "slicer": slicers}
         parts = self.parts.take()
+        edits.measured.disconnect(heard)
         self.panel.until(lambda: not self.panel.logic.masksPending(study))
         return {**{name: round(1000 * seconds) for name, seconds in row.items()}, "voxels": voxels,
                 "measured": measured, "parts": parts}
@@ -232,10 +237,10 @@ def main() -> None:
         numbers = {"machine": platform.platform(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1),
                    "shape": options.shape, "masks": slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"),
                    "seconds": seconds, "edits": reader.edits, "blocks": reader.heart.report()}
+        options.out.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+        print(json.dumps(numbers, indent=1), flush=True)
     finally:
         panel.close()
-    options.out.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
-    print(json.dumps(numbers, indent=1))
 
 
 if __name__ == "__main__":

@@ -93,6 +93,37 @@ def test_values_on_another_grid_are_the_nearest(put, case):
     assert (values[:, :, :3] == -1024).all() and (values[:, :, 3:] == case.volume.array[:4, :5, :3]).all()
 
 
+def test_label_maps_that_slicer_cuts_or_moves_are_no_edits(put, case):
+    """A stroke in the Segment Editor shrinks the label map to what is in it, or gives a segment a map of its own."""
+    import slicer
+    from UVLMReportLib.JourneyScene import drained
+    from UVLMReportLib.LabelMaps import makingLabelMap
+    from UVLMReportLib.MaskShapes import MaskShapes
+    from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray, segmentIds
+
+    study, shapes = put(case), MaskShapes()
+    segmentation = study.segmentationNode.GetSegmentation()
+    image = segmentation.GetSegment("spleen").GetRepresentation(LABELMAP)
+    imageArray(image)[:6] = 0  # room to shrink
+    drained(shapes.updating(segmentation))
+    gone = imageArray(image) == segmentation.GetSegment("spleen").GetLabelValue()
+    expected = drained(makingLabelMap(study))
+    expected[gone] = 0
+
+    stroke, logic = slicer.vtkOrientedImageData(), slicer.vtkSlicerSegmentationsModuleLogic
+    stroke.DeepCopy(image)
+    imageArray(stroke)[:] = ~gone
+    logic.SetBinaryLabelmapToSegment(stroke, study.segmentationNode, "spleen", logic.MODE_MERGE_MIN,
+                                     stroke.GetExtent(), False, segmentIds(segmentation))
+    assert image.GetExtent()[4] == 6
+    assert drained(shapes.updating(segmentation)) == {"spleen"}
+    segmentation.SeparateSegmentLabelmap("liver")
+    assert segmentation.GetSegment("liver").GetRepresentation(LABELMAP) is not image
+    assert drained(shapes.updating(segmentation)) == set()
+    assert (drained(makingLabelMap(study)) == expected).all()
+    assert (drained(makingLabelMap(study, 2)) == expected[::2, ::2, ::2]).all()  # what tells sides and places
+
+
 def test_stopped_creation_leaves_the_scene_as_it_was(put, case, tmp_path, app):
     import slicer
     from UVLMReportLib.InSteps import InSteps
