@@ -14,7 +14,7 @@ from UVLMReportLib.InSteps import InSteps
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.MaskEdits import MaskEdits
 from UVLMReportLib.SegmentationNodes import TAG_FINDING, TAG_LABEL, centreRas
-from UVLMReportLib.StudyScene import StudyScene
+from UVLMReportLib.StudyScene import StudyScene, importingReport
 from UVLMReportLib.VolumeInput import VolumeRefusal
 from UVLMReportLib.WorkerClient import WorkerClient, WorkerFailure
 
@@ -51,6 +51,8 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._onEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, lambda caller, event: self.watchStudies())
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeRemovedEvent, self._onNodeRemoved)
+        # before the first report is there, or is loaded; what cannot be imported is told then
+        self.inSteps(importingReport(), lambda ignored: None, lambda error: None)
         self.watchStudies()
 
     # ---- asking
