@@ -191,9 +191,11 @@ class Reader:
             measured.extend(names)
 
         edits.measured.connect(heard)
+        self.heart.mark("strokes of the reader, Slicer's own")
         begin = time.thread_time()
         voxels = edit(study.segmentationNode, segment)
         slicers = time.thread_time() - begin
+        self.heart.mark(Reader.edit_masks.__name__)
         self.parts.take()
         begin, clock, worker = time.thread_time(), time.perf_counter(), self.panel.worker_seconds()
         self.panel.until(lambda: measured, 60)
