@@ -113,6 +113,32 @@ def test_heat_map_follows_sentence_and_stage(panel, app):
     assert composite.GetForegroundVolumeID() == before
 
 
+def test_surfaces_are_made_one_after_the_other_and_are_slicers(panel, app):
+    import vtk
+    from UVLMReportLib.Surfaces import CLOSED_SURFACE, haveSurfaces
+
+    node = panel.study.segmentationNode
+    segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+    panel.ui.show3DCheckBox.checked = True
+    assert not haveSurfaces(segmentation)  # the window goes on
+    panel.ui.show3DCheckBox.checked = False  # stops it
+    app.processEvents(0.3)
+    assert not haveSurfaces(segmentation) and not display.GetVisibility3D()
+    panel.ui.show3DCheckBox.checked = True
+    assert app.processUntil(lambda: haveSurfaces(segmentation), 60)
+    assert display.GetVisibility3D()
+    names = ["liver", "liver_lesion_1", "spine"]
+    own = {name: vtk.vtkPolyData() for name in names}
+    for name in names:
+        own[name].DeepCopy(segmentation.GetSegment(name).GetRepresentation(CLOSED_SURFACE))
+    segmentation.RemoveRepresentation(CLOSED_SURFACE)
+    node.CreateClosedSurfaceRepresentation()
+    for name in names:
+        whole = segmentation.GetSegment(name).GetRepresentation(CLOSED_SURFACE)
+        assert own[name].GetNumberOfPoints() == whole.GetNumberOfPoints() > 100
+        np.testing.assert_allclose(own[name].GetBounds(), whole.GetBounds(), atol=1e-3)
+
+
 def test_isolate_shows_only_the_chosen_masks(panel):
     masks, display = panel.panel.masks, panel.study.segmentationNode.GetDisplayNode()
     display.SetSegmentVisibility("spleen", False)

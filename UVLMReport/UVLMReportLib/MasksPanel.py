@@ -5,10 +5,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from UVLMReportLib.FindingQuestion import FindingQuestion, fillFindingMenu
+from UVLMReportLib.InSteps import InSteps
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.SegmentationNodes import segmentIds
-
-CLOSED_SURFACE = "Closed surface"
+from UVLMReportLib.Surfaces import CLOSED_SURFACE, haveSurfaces, makingSurfaces
 
 
 class MasksPanel:
@@ -22,6 +22,7 @@ class MasksPanel:
         self.chosen = Listeners()
         self.study, self.question = None, None
         self._before, self._filling = {}, False
+        self._surfaces = None  # InSteps, while surfaces are made
         self._known = []  # the last selection, because the table selects anew whenever it fills itself
         table = ui.segmentsTable
         table.setStatusColumnVisible(False)
@@ -42,8 +43,10 @@ class MasksPanel:
 
     def setStudy(self, study):
         """Shows the masks of another study, or none."""
-        if study is not self.study and self.ui.isolateButton.checked:
-            self.ui.isolateButton.setChecked(False)
+        if study is not self.study:
+            self._stopSurfaces()
+            if self.ui.isolateButton.checked:
+                self.ui.isolateButton.setChecked(False)
         if study is not self.study and self.question is not None:
             self.question.close()  # it is about a mask of the study before
         self.study = study
@@ -120,14 +123,21 @@ class MasksPanel:
             node.GetDisplayNode().SetAllSegmentsVisibility(True)
 
     def show3D(self, wanted=True):
-        """Makes the surfaces of the masks and shows them in the 3-D view, or hides them."""
+        """Shows the surfaces of the masks in the 3-D view, those that are missing as they are made; or hides them."""
         node = self.segmentationNode
         if self._filling or node is None or node.GetDisplayNode() is None:
             return
-        with slicer.util.tryWithErrorDisplay(_("The surfaces could not be made."), waitCursor=True):
-            if wanted and not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
-                node.CreateClosedSurfaceRepresentation()
-            node.GetDisplayNode().SetVisibility3D(wanted)
+        self._stopSurfaces()
+        node.GetDisplayNode().SetVisibility3D(wanted)
+        if wanted and not haveSurfaces(node.GetSegmentation()):
+            self._surfaces = InSteps(makingSurfaces(node), lambda ignored: None, self._onSurfacesFailed)
+
+    def _stopSurfaces(self):
+        if self._surfaces is not None:
+            self._surfaces.stop()
+
+    def _onSurfacesFailed(self, error):
+        slicer.util.errorDisplay(_("The surfaces could not be made.") + f"\n\n{error}")
 
     def addMask(self, finding):
         """Makes an empty mask for a finding and opens the Segment Editor on it. Returns its id."""
@@ -162,7 +172,8 @@ class MasksPanel:
         slicer.util.showStatusMessage(text, 3000)
 
     def cleanup(self):
-        """Closes what is open."""
+        """Closes what is open and stops what goes on."""
+        self._stopSurfaces()
         if self.question is not None:
             self.question.close()
         self.chosen.clear()
