@@ -3,10 +3,10 @@
     python Testing/benchmarks/panel_speed.py -o speed.json [--folder DIR] [--shape 300x512x512]
 
 The real module on the test harness, with real MRML, the real worker and the demo model: generate, click sentences, heat
-map, edit masks, accept, sign, keep as a training case, export.
+map, edit masks, accept, sign, keep as a training case, export, 3-D.
 
 `blocks`: per step the longest time that the event loop stood still, in processor time of the main thread, and where.
-`edits`: from an edit of one mask to the amber field, in milliseconds: `clock` (300 ms of it is the pause after the last
+`edits`: from an edit of one mask to the amber field, in milliseconds: `clock` (200 ms of it is the pause after the last
 stroke), `module` and `worker` processor time, and the module's time in its parts. An edit "in place" changes voxels of
 the label map; "as the Segment Editor" is Slicer's own call after a stroke, whose own time is `slicer`.
 Nothing is asserted. Processor times hold on a busy machine, clock times do not. Linux only.
@@ -26,6 +26,7 @@ from pathlib import Path
 from big_panel import SHAPE, BigPanel, erase_as_segment_editor, slicer
 from heartbeat import Heartbeat
 from UVLMReportLib import MaskEdits, MaskShapes, ReportEditor, ReportMarks, StudyScene
+from UVLMReportLib.Surfaces import haveSurfaces
 
 PARTS = ((MaskShapes.MaskShapes, "updating", "look which mask changed"),
          (MaskEdits.MaskEdits, "_cuttingOut", "cut out and write"),
@@ -118,6 +119,13 @@ class Reader:
                                      ("liver as the Segment Editor", organ, erase_as_segment_editor),
                                      ("liver in place", organ, eraseHalf)):
             self.edits[title] = self._edit(segment, edit)
+
+    def show_3d(self) -> None:
+        """The conversion of each mask is one call of Slicer's."""
+        self.panel.ui.show3DCheckBox.setChecked(True)
+        self.panel.until(lambda: haveSurfaces(self.study.segmentationNode.GetSegmentation()))
+        self.panel.ui.show3DCheckBox.setChecked(False)
+        self.panel.until(lambda: not self.panel.logic.masksPending(self.study))
 
     def accept(self) -> None:
         self.panel.ui.checksList.setCurrentRow(0)
@@ -216,7 +224,7 @@ class Reader:
 
 STEPS = (Reader.open, Reader.generate, Reader.click_sentences, Reader.click_findings, Reader.show_heat_maps,
          Reader.edit_masks, Reader.accept, Reader.overrule, Reader.compare, Reader.sign, Reader.keep_case,
-         Reader.export_study, Reader.export_report, Reader.generate_again)
+         Reader.export_study, Reader.export_report, Reader.show_3d, Reader.generate_again)
 
 
 def main() -> None:
