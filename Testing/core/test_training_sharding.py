@@ -39,8 +39,11 @@ def test_two_processes_that_share_a_language_model_give_what_one_gives(tmp_path,
     stage = {"kind": "report", "steps": 2, "rate": 0.01, "warm_up": 0, "batch": 2, "accumulate": 3, "recombined": 0.5,
              "freeze_encoder": True, "precision": "fp32", "validate_every": 1, "keep_best": True, "clip": 0.5}
     folders = {name: tmp_path / name for name in ("full", "lora")}
+    (tmp_path / "cases").mkdir()
     for name, folder in folders.items():
-        folder.mkdir()
+        for run in ("one", "two"):
+            (folder / run).mkdir(parents=True)
+            (folder / run / "cases").symlink_to(tmp_path / "cases")  # made once
         model = {"folder": str(language_folder), **({"lora": LORA} if name == "lora" else {})}
         (folder / "tiny.json").write_text(json.dumps({**RECIPE, "stages": [stage], "language_model": model}))
     (tmp_path / "twice.py").write_text(TWICE)
