@@ -6,7 +6,7 @@ from slicer.i18n import tr as _
 from UVLMReportLib.AttributionMap import brightest, insideBody, ofStage
 from UVLMReportLib.SegmentationNodes import vtkMatrix
 
-OPACITY = 0.45
+OPACITY = 0.6
 COLOURS = "vtkMRMLColorTableNodeFileInferno.txt"
 
 
@@ -116,7 +116,7 @@ class AttributionOverlay:
         known = slicer.mrmlScene.GetNodeByID(COLOURS) is not None
         display.SetAndObserveColorNodeID(COLOURS if known else "vtkMRMLColorTableNodeRed")
         display.SetAutoWindowLevel(False)
-        display.SetWindowLevelMinMax(faintest - (100 - faintest) / 2, 100)  # the faintest is no black
+        display.SetWindowLevelMinMax(2 * faintest - 100, 100)  # the faintest has the middle colour
         display.SetThreshold(faintest, 100)
         display.SetApplyThreshold(True)
         display.SetInterpolate(True)
