@@ -173,6 +173,25 @@ def test_twenty_studies_take_the_memory_of_one(put, case):
     assert _resident() - memory < 12 << 20  # one study's masks alone have 0.7 MB here
 
 
+def test_a_removed_study_is_let_go(put, case, app):
+    """Nothing that Qt holds, such as a timer's connection, keeps what watched its masks, and with it the report."""
+    import gc
+    import weakref
+
+    from UVLMReportLib.ReportLogic import ReportLogic
+
+    study, logic = put(case), ReportLogic()
+    try:
+        assert app.processUntil(lambda: not logic.masksPending(study), 20)
+        watching = weakref.ref(logic._edits[study.reportNodeId])
+        study.remove()
+        app.processEvents(0.1)
+        gc.collect()
+        assert watching() is None
+    finally:
+        logic.shutdown()
+
+
 def test_deleted_nodes_hurt_nobody(put, case, app):
     import slicer
     from UVLMReportLib.ReportLogic import ReportLogic

@@ -80,8 +80,11 @@ class MaskEdits:
         self._work = InSteps(self.shapes.updating(self._segmentation), self._begun, self._broken)
 
     def stop(self):
-        """No callback comes any more; a measurement that the worker has begun is forgotten."""
-        self._timer.stop()
+        """No callback comes any more; a measurement that the worker has begun is forgotten. It cannot start again."""
+        timer = self._timer
+        timer.stop()
+        timer.disconnect("timeout()", self._look)  # Qt would keep this object, and the study, for ever
+        qt.QTimer.singleShot(0, lambda: timer.stop())  # keeps it until its own signal, which may run now, returns
         if self._work is not None:
             self._work.stop()
         if self._request is not None:
