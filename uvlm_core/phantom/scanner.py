@@ -27,17 +27,17 @@ def usual(hu: np.ndarray, spacing, rng: np.random.Generator) -> np.ndarray:
 
 
 def low_dose(hu: np.ndarray, spacing, rng: np.random.Generator) -> np.ndarray:
-    """Few photons and a sharp kernel: edges overshoot, the noise is uncorrelated and two to ten times the usual one,
+    """Few photons and a sharp kernel: edges overshoot, the noise is uncorrelated and several times the usual one,
     and where the body is widest it runs in streaks from side to side; int16 HU.
 
     Args:
         hu: (Z, Y, X) without noise; spacing (z, y, x) mm.
     """
-    hu = hu + np.float32(rng.uniform(0.4, 0.9)) * (hu - ndimage.gaussian_filter(hu, 0.8, truncate=2.5))
+    hu = hu + np.float32(rng.uniform(0.6, 1.2)) * (hu - ndimage.gaussian_filter(hu, 0.8, truncate=2.5))
     streaks = ndimage.gaussian_filter(rng.standard_normal(hu.shape, dtype=np.float32), (0.3, 0.4, 8.0), truncate=2.5)
     width = np.clip(hu / 1000 + 1, 0, None).sum(2, keepdims=True) * (spacing[2] / BODY_MM)
-    hu = hu + streaks * (np.float32(rng.uniform(20, 50) / streaks.std()) * width**2)
-    hu = hu + rng.standard_normal(hu.shape, dtype=np.float32) * np.float32(rng.uniform(50, 90))
+    hu = hu + streaks * (np.float32(rng.uniform(50, 90) / streaks.std()) * width**2)
+    hu = hu + rng.standard_normal(hu.shape, dtype=np.float32) * np.float32(rng.uniform(90, 140))
     return np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
 
 
