@@ -98,14 +98,16 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self):
         """Called before a reload and when the application closes: no process and no observer stays behind."""
-        if self._parameterNode:
-            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # its widgets are about to be deleted
-            self._parameterNode = None
-        self.removeObservers()
-        if self.panel is not None:
-            self.panel.cleanup()
-        if self.logic is not None:
-            self.logic.shutdown()
+        try:
+            if self._parameterNode:
+                self._parameterNode.disconnectGui(self._parameterNodeGuiTag)  # its widgets are about to be deleted
+                self._parameterNode = None
+            self.removeObservers()
+            if self.panel is not None:
+                self.panel.cleanup()
+        finally:  # the child is ended whatever became of the widgets
+            if self.logic is not None:
+                self.logic.shutdown()
 
     def enter(self):
         """Called each time the user opens this module."""

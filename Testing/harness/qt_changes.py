@@ -56,7 +56,7 @@ def _picker(kind: str, nothing: Any) -> Any:
 
 
 def single_shot(msec: int, receiver: Any, member: str | None = None) -> None:
-    """Call a function, or a slot of an object, once after some milliseconds."""
+    """Call a function, or a slot of an object, once after some milliseconds. The timer stays, as in Slicer."""
     import slicer
 
     timer = QtCore.QTimer(slicer.app.moduleManager())
@@ -65,5 +65,4 @@ def single_shot(msec: int, receiver: Any, member: str | None = None) -> None:
         timer.connect("timeout()", receiver)
     else:
         timer.connect("timeout()", receiver, member)
-    timer.connect("timeout()", timer.deleteLater)
     timer.start(msec)

@@ -92,6 +92,7 @@ class ReportPanel:
     def cleanup(self):
         """Lets go of views, timers and windows."""
         self.askTimer.stop()
+        self.inputs.volumeChosen.clear()  # after a reload the old selector still follows the scene
         self.editor.cleanup()
         self.attribution.hide()
         self.links.stop()

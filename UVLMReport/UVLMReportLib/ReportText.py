@@ -2,6 +2,8 @@
 
 import qt
 
+from UVLMReportLib.SingleShot import later
+
 HEADING_BLOCK, SENTENCE_BLOCK = 1, 2  # user states of the document's blocks
 
 
@@ -85,7 +87,7 @@ class ReportText:
             self._markBlocks()
         else:
             self._shown = text
-            qt.QTimer.singleShot(0, self._correct)  # the document must not be changed within its own signal
+            later(0, self._correct)  # the document must not be changed within its own signal
         if error is not None:
             self._refused(error)
         else:

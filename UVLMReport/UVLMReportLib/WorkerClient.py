@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from UVLMReportLib.Bootstrap import coreRoot
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.PythonProgram import pythonSlicer
+from UVLMReportLib.SingleShot import later
 
 # PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself
 BOOTSTRAP = ("import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; "
@@ -67,7 +68,7 @@ class WorkerClient:
         self.stateChanged, self.logged = Listeners(), Listeners()
         self.hello, self.lastFailure = None, None
         self._program, self._arguments = program, arguments
-        self._process, self._state = None, STOPPED
+        self._process, self._innerId, self._state = None, None, STOPPED
         self._requests, self._next = {}, 1
         self._received, self._stderr = b"", []
         self._quitting = False
@@ -115,7 +116,7 @@ class WorkerClient:
             self._end(request, failure=WorkerFailure(_("Cancelled."), "cancelled"))
             return
         self._write({"jsonrpc": "2.0", "id": self._number(), "method": "cancel", "params": {"id": number}})
-        qt.QTimer.singleShot(int(CANCEL_SECONDS * 1000), lambda: self._killIfRunning(request))
+        later(int(CANCEL_SECONDS * 1000), lambda: self._killIfRunning(request))
 
     def forget(self, number):
         """No callback of this request is called any more."""
@@ -194,6 +195,8 @@ class WorkerClient:
 
     def _greeted(self, hello):
         self.hello, self.lastFailure = hello, None
+        inner = hello.get("pid")
+        self._innerId = inner if inner != self._process.processId() else None
         self._updateState()
         self.stateChanged(self._state)
 
@@ -277,13 +280,13 @@ class WorkerClient:
 
     def stop(self):
         """Ends the child politely; it is killed if it has not gone after a second. Every request ends as cancelled."""
-        process, hello = self._process, self.hello
+        process, innerId = self._process, self._innerId
         if process is None:
             return
         self._write({"jsonrpc": "2.0", "id": self._number(), "method": "shutdown", "params": {}})
         process.closeWriteChannel()
         self._release(process)
-        qt.QTimer.singleShot(1000, lambda: _kill(process, hello))
+        later(1000, lambda: _kill(process, innerId) if process.state() != qt.QProcess.NotRunning else None)
         self._endAll()
 
     def stopNow(self):
@@ -307,11 +310,11 @@ class WorkerClient:
         self._updateState()
 
     def _discard(self):
-        process, hello = self._process, self.hello
+        process, innerId = self._process, self._innerId
         if process is not None:
             self._release(process)
             process.closeWriteChannel()
-            _kill(process, hello)
+            _kill(process, innerId)
             process.waitForFinished(1000)  # a killed child is gone in milliseconds
 
     def _release(self, process):
@@ -320,8 +323,8 @@ class WorkerClient:
         process.disconnect("readyReadStandardError()", self._readErrors)
         process.disconnect("finished(int,QProcess::ExitStatus)", self._finished)
         process.disconnect("errorOccurred(QProcess::ProcessError)", self._errorOccurred)
-        self._process, self.hello = None, None
-        qt.QTimer.singleShot(0, lambda: process.state())  # keeps it until its own signal, which may run now, returns
+        self._process, self._innerId, self.hello = None, None, None
+        later(0, lambda: process.state())  # keeps it until its own signal, which may run now, returns
 
     # ---- state
 
@@ -350,17 +353,19 @@ def _timingsFile():
     return os.path.join(os.path.dirname(slicer.app.slicerUserSettingsFilePath), "UVLM-timings.json")
 
 
-def _kill(process, hello):
-    """Ends a child that is still there, and the Python behind Slicer's launcher, which killing that would leave."""
-    if process.state() == qt.QProcess.NotRunning:
-        return
-    inner = (hello or {}).get("pid")
-    if inner and inner != process.processId():
+def _kill(process, innerId):
+    """Ends a child, and the Python behind Slicer's launcher, which would outlive it.
+
+    Args:
+        innerId: process id of that Python; None where the child is itself the Python, or has not said hello yet.
+    """
+    if innerId is not None:
         try:
             if sys.platform == "win32":
-                subprocess.run(["taskkill", "/T", "/F", "/PID", str(inner)], capture_output=True, check=False)
+                subprocess.run(["taskkill", "/T", "/F", "/PID", str(innerId)], capture_output=True, check=False)
             else:
-                os.kill(inner, signal.SIGKILL)
+                os.kill(innerId, signal.SIGKILL)
         except OSError:
             pass  # gone already
-    process.kill()
+    if process.state() != qt.QProcess.NotRunning:
+        process.kill()

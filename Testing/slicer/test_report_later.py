@@ -1,0 +1,30 @@
+"""What UVLMReport does a bit later: nothing of it stays afterwards. Slicer's own QTimer.singleShot would keep it."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+
+def timers():
+    return sum(child.className() == "QTimer" for child in slicer.app.moduleManager().children())
+
+
+def test_timers_go_when_their_work_is_done(openModule, app):
+    openModule("UVLMReport")
+    from UVLMReportLib.InSteps import InSteps
+
+    def work():
+        yield
+        return "done"
+
+    before, results, errors = timers(), [], []
+    for _number in range(5):
+        InSteps(work(), results.append, errors.append)
+    assert app.processUntil(lambda: len(results) == 5, 5) and not errors
+
+    def gone():
+        slicer.app.sendPostedEvents(None, qt.QEvent.DeferredDelete)
+        return timers() == before
+
+    assert app.processUntil(gone, 5)
