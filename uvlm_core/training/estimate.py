@@ -19,6 +19,7 @@ from uvlm_core.training.prepare import count_cases, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
 
 ESTIMATE = "estimate.json"
+TEXT_CASES = 4  # that a report stage is measured with: one alone has few findings, and so short texts
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,10 @@ def estimate_stage(recipe: Recipe, number: int, device: torch.device, root: Path
     before = {name for stage in recipe.stages[: number - 1] for name in stage.sources or _names(recipe)}
     fresh = [source for source in sources if source["name"] not in before]  # the others are on the grid already
     started = loop.clock()
-    sample = prepare(sources, spec, folder / "cases", root, sample=True)
-    gridding = (loop.clock() - started) / max(1, len(fresh)) * sum(count_cases(fresh, spec, root))
+    wanted = math.ceil(TEXT_CASES / len(sources)) if part.kind == "report" else 1
+    sample = prepare(sources, spec, folder / "cases", root, sample=wanted)
+    made = sum(case.source in [source["name"] for source in fresh] for case in sample)
+    gridding = (loop.clock() - started) / max(1, made) * sum(count_cases(fresh, spec, root))
     if not sample:
         raise RecipeError(f"The {part.kind} stage has no case to train on.")
     line = measure_stage(model, part, sample, recipe.seed + number, folder)

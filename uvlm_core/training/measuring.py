@@ -24,6 +24,7 @@ from uvlm_core.training.schedule import AveragedWeights, make_optimizer
 
 MEASURED_VOXELS = 96 * 96 * 64  # of a batch; larger ones are extrapolated
 REPEATS = 3
+TEXT_REPEATS = 8  # of steps that cost as much as their texts are long
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def measure_stage(model: UVLM, part: StageRecipe, cases: list[GridCase], seed: i
         cases: one or a few, in place of all.
         folder: for tokens and the tokenizer.
         most: voxels of a batch that are really tried; default MEASURED_VOXELS.
-        repeats: steps that are timed.
+        repeats: steps that are timed; those whose time is that of their texts are repeated TEXT_REPEATS times.
     """
     from uvlm_core.training.building import train_only
     from uvlm_core.training.run import stage_task
@@ -105,6 +106,8 @@ def measure_stage(model: UVLM, part: StageRecipe, cases: list[GridCase], seed: i
     sizes = [(part.patch, part.batch)]
     if voxels_matter:
         sizes = measured_patches(full, model.config.encoder.total_stride(), part.batch, most or MEASURED_VOXELS)
+    if part.kind == "report" and not voxels_matter:
+        repeats = max(repeats, TEXT_REPEATS)
     costs, preparation = [], 0.0
     for patch, batch in sizes:
         whole = (patch, batch) == (full, part.batch)
@@ -120,7 +123,8 @@ def measure_stage(model: UVLM, part: StageRecipe, cases: list[GridCase], seed: i
 
 
 def _steps(model: UVLM, task, part: StageRecipe, seed: int) -> tuple[float, float | None]:
-    """(median seconds, peak MiB) of a few real steps, the first left out."""
+    """(seconds, peak MiB) of a few real steps, the first left out: of a text the mean, because texts differ in length,
+    else the median, because voxels do not and a busy machine does."""
     device = next(model.parameters()).device
     counted = memory.start_counting(device)
     optimizer = make_optimizer(model, part)
@@ -132,4 +136,5 @@ def _steps(model: UVLM, task, part: StageRecipe, seed: int) -> tuple[float, floa
         optimize(step_module, optimizer, part, seed, step, autocast)
         average.update(model, step)
         times.append(loop.clock() - started)
-    return statistics.median(times[1:]), memory.peak_mib(device) if counted else None
+    middle = statistics.fmean if part.kind == "report" else statistics.median
+    return middle(times[1:]), memory.peak_mib(device) if counted else None

@@ -91,19 +91,18 @@ def report_of(planted: list[dict], imaged: list[str], rng: np.random.Generator) 
 
 def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | None,
             progress: Callable[[int, int], None] = lambda done, total: None,
-            sample: bool = False) -> list[GridCase]:
+            sample: int | None = None) -> list[GridCase]:
     """All cases of the sources, made where they are not there yet; processes that train together share the work.
 
-    `sample` takes only the first case of each source, and none that is held out.
+    `sample` takes only so many first cases of each source, and none that is held out.
 
     Raises:
         CaseError: a source is unknown or its files are missing.
     """
     jobs = [job for source in sources for job in _jobs(source, data_root, spec)]
-    if sample:
-        jobs = [next((job for job in jobs if job[1]["name"] == name and not job[1].get("held_out")), None)
-                for name in dict.fromkeys(source["name"] for _, source, _ in jobs)]
-        jobs = [job for job in jobs if job is not None]
+    if sample is not None:
+        jobs = [job for name in dict.fromkeys(source["name"] for _, source, _ in jobs) for job in
+                [job for job in jobs if job[1]["name"] == name and not job[1].get("held_out")][:sample]]
     names = Counter(Path(name).name for name, _, _ in jobs)  # tokens are cached under them
     if twice := [name for name, count in names.items() if count > 1]:
         raise CaseError(f"Two data sources have a case {twice[0]}. Give each scan to one source only.")
