@@ -20,6 +20,7 @@ from UVLMReportLib.SegmentationNodes import (
     segmentIds,
     tagOf,
 )
+from UVLMReportLib.SingleShot import later
 from UVLMReportLib.VolumeInput import ijkToRas, readingValues, writingArray
 
 PAUSE_MS = 200  # after the last change of a stroke
@@ -84,7 +85,7 @@ class MaskEdits:
         timer = self._timer
         timer.stop()
         timer.disconnect("timeout()", self._look)  # Qt would keep this object, and the study, for ever
-        qt.QTimer.singleShot(0, lambda: timer.stop())  # keeps it until its own signal, which may run now, returns
+        later(0, lambda: timer.stop())  # keeps it until its own signal, which may run now, returns
         if self._work is not None:
             self._work.stop()
         if self._request is not None:

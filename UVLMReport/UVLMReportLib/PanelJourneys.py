@@ -57,11 +57,9 @@ class PanelJourneys:
         self.assertEqual(display.GetSegmentOpacity3D("liver"), 1.0)
 
     def clickInRedSlice(self, ras):
-        """Presses and releases the left button at a world point."""
-        manager = slicer.app.layoutManager()
-        widget = manager.sliceWidget("Red")
-        slicer.util.resetSliceViews()
-        widget.mrmlSliceNode().JumpSliceByOffsetting(*ras)
+        """Presses and releases the left button at a world point, which is brought to the middle of the view."""
+        widget = slicer.app.layoutManager().sliceWidget("Red")
+        widget.mrmlSliceNode().JumpSliceByCentering(*ras)
         view = widget.sliceView()
         x, y = [round(value) for value in view.convertRASToXYZ(list(ras))[:2]]
         interactor = view.interactor()

@@ -58,11 +58,17 @@ def install(missing, folder=None):
         for row in missing:
             if row["package"] == TORCH:
                 _installTorch(row)
-        others = [row["requirement"] for row in missing if row["package"] != TORCH]
-        if others:
+        others = [row for row in missing if row["package"] != TORCH]
+        absent = [row["requirement"] for row in others if _absent(row)]
+        broken = [row["requirement"] for row in others if not _absent(row)]
+        if absent:
             from slicer.packaging import pip_ensure
 
-            pip_ensure(others, prompt_install=False, requester="UVLM", skip_in_testing=False)
+            pip_ensure(absent, prompt_install=False, requester="UVLM", skip_in_testing=False)
+        if broken:  # pip_ensure would think that they are there
+            from slicer.packaging import pip_install
+
+            pip_install(["--force-reinstall", "--no-deps", *broken], requester="UVLM")
     except RepairFailure:
         raise
     except Exception as error:  # pip fails in many ways: no network, no space, a file in use

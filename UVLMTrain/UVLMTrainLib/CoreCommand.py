@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from UVLMTrainLib.Bootstrap import coreRoot
 from UVLMTrainLib.PythonProgram import pythonSlicer
+from UVLMTrainLib.SingleShot import later
 
 # PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself
 BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv.pop(1)); from uvlm_core.cli import main; main()"
@@ -85,7 +86,7 @@ class CoreCommand:
         process.disconnect("readyReadStandardError()", self._read)
         process.disconnect("finished(int,QProcess::ExitStatus)", self._finished)
         process.disconnect("errorOccurred(QProcess::ProcessError)", self._errorOccurred)
-        qt.QTimer.singleShot(0, lambda: process.state())  # keeps it until its own signal, which may run now, returns
+        later(0, lambda: process.state())  # keeps it until its own signal, which may run now, returns
 
 
 def plainError(said):

@@ -5,6 +5,8 @@ import time
 
 import qt
 
+from UVLMTrainLib.SingleShot import later
+
 SLICE_SECONDS = 0.03  # of each tick of the event loop
 
 
@@ -59,4 +61,4 @@ class InSteps:
         timer, self._steps = self._timer, None
         timer.stop()
         timer.disconnect("timeout()", self._tick)
-        qt.QTimer.singleShot(0, lambda: timer)
+        later(0, lambda: timer)

@@ -41,10 +41,14 @@ class RunPanel:
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self.refresh)
+        self._soon = qt.QTimer()  # while there is more to read
+        self._soon.setSingleShot(True)
+        self._soon.connect("timeout()", self.refresh)
 
     def cleanup(self):
         """The panel goes; the run stays."""
         self._timer.stop()
+        self._soon.stop()
 
     def open(self, path):
         """Follows the run in this folder, whoever started it."""
@@ -101,7 +105,7 @@ class RunPanel:
         if news:
             self.draw()
         if more:
-            qt.QTimer.singleShot(0, self.refresh)
+            self._soon.start(0)
         if state in ACTIVE and not self._timer.active:
             self._timer.start()
         if state not in ACTIVE:
