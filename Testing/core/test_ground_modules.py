@@ -31,8 +31,8 @@ CALLS = {"setText", "setToolTip", "setTitle", "setWindowTitle", "setPlaceholderT
          "critical", "information", "question", "about", "getText", "getItem", "getMultiLineText",
          "getOpenFileName", "getSaveFileName", "getExistingDirectory",
          "QLabel", "QPushButton", "QToolButton", "QCheckBox", "QRadioButton", "QAction", "QGroupBox", "QMenu"}
-# Prose that is a name, not a text: Slicer's terminology of segments, and code for a child process
-NAMES = re.compile(r"DICOM master list$|^import \w+")
+# Prose that is a name, not a text: Slicer's terminology and parameters of segments, and code for a child process
+NAMES = re.compile(r"DICOM master list$|^import \w+|^Compute surface normals$")
 
 
 @cache
