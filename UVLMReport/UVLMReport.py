@@ -123,10 +123,10 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
 
     def onReload(self):
-        """Reloads the parts in UVLMReportLib too, which Slicer's own reload leaves as they are."""
+        """Reloads the parts in UVLMReportLib and UVLMShared too, which Slicer's own reload leaves as they are."""
         import sys
 
-        for name in [name for name in sys.modules if name.partition(".")[0] == "UVLMReportLib"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("UVLMReportLib", "UVLMShared")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 

@@ -69,10 +69,10 @@ class UVLMTrainWidget(ScriptedLoadableModuleWidget):
             self.panel.enter()
 
     def onReload(self):
-        """Reloads the parts in UVLMTrainLib too, which Slicer's own reload leaves as they are."""
+        """Reloads the parts in UVLMTrainLib and UVLMShared too, which Slicer's own reload leaves as they are."""
         import sys
 
-        for name in [name for name in sys.modules if name.partition(".")[0] == "UVLMTrainLib"]:
+        for name in [name for name in sys.modules if name.partition(".")[0] in ("UVLMTrainLib", "UVLMShared")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("UVLMReport", "UVLMTrain")
 SCRIPTED = "lib/Slicer-5.12/qt-scripted-modules"
 # Of the checkout's files, those that belong into the package, and where they lie there.
-PACKED = {"uvlm_core/": "uvlm_core/", **{f"{module}/": "" for module in MODULES},
+PACKED = {"uvlm_core/": "uvlm_core/", "UVLMShared/": "UVLMShared/", **{f"{module}/": "" for module in MODULES},
           **{f"Resources/{name}/": f"Resources/{name}/" for name in ("Labels", "Recipes", "Schemas", "Models/demo")}}
 
 
@@ -94,7 +94,7 @@ def test_what_is_installed_is_what_git_has(root, tracked, installed):
     assert sorted(set(wanted) - set(found)) == [], "missing in the package"
     assert sorted(set(found) - set(wanted)) == [], "in the package, but not in git"
     assert [name for name in wanted if wanted[name] != found[name]] == []
-    for part in ("UVLMReport.py", "UVLMReportLib/Bootstrap.py", "Resources/UI/UVLMReport.ui",
+    for part in ("UVLMReport.py", "UVLMShared/Bootstrap.py", "Resources/UI/UVLMReport.ui",
                  "Resources/Icons/UVLMReport.png", "uvlm_core/cli.py", "uvlm_core/report/page_assets/page.html",
                  "Resources/Labels/labels.json", "Resources/Models/demo/model.safetensors"):
         assert part in found
@@ -120,7 +120,8 @@ def test_only_modules_lie_at_the_top(installed):
 
 PROBE = """
 import sys
-from UVLMReportLib.Bootstrap import coreRoot, makeCoreImportable
+import UVLMReportLib
+from UVLMShared.Bootstrap import coreRoot, makeCoreImportable
 makeCoreImportable()
 import uvlm_core
 from uvlm_core.labels import findings

@@ -12,7 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = ("UVLMReport", "UVLMTrain")
-FILES = [path for module in MODULES for path in sorted((ROOT / module).rglob("*.py"))]
+SHARED = "UVLMShared"
+FILES = [path for folder in (*MODULES, SHARED) for path in sorted((ROOT / folder).rglob("*.py"))]
 OF_SLICER = {"slicer", "vtk", "qt", "ctk", "numpy", "scipy", "SimpleITK"}
 ONLY_IN_CHILDREN = {"torch", "monai", "transformers", "nibabel", "highdicom", "safetensors", "tokenizers", "typer"}
 NETWORK = {"requests", "urllib", "urllib3", "http", "httpx", "socket", "socketserver", "ssl", "ftplib", "smtplib",
@@ -71,7 +72,7 @@ def test_files_import_at_the_top_only_what_every_slicer_has():
     for path in FILES:
         own = f"{path.relative_to(ROOT).parts[0]}Lib"
         for node in outside_functions(parsed(path)):
-            found += [f"{place(path, node)}: {name}" for name in roots(node) - allowed - {own}]
+            found += [f"{place(path, node)}: {name}" for name in roots(node) - allowed - {own, SHARED}]
     assert found == []
 
 
@@ -101,7 +102,7 @@ def test_names_are_unique_where_everything_lies_in_one_folder():
     """Modules, core and resources are installed into one flat folder, and UI and icons share its Resources."""
     seen: dict[str, Path] = {}
     for base in (ROOT, *(ROOT / module for module in MODULES)):
-        folders = ("uvlm_core", "Resources/Labels", "Resources/Recipes", "Resources/Schemas", "Resources/Models") \
+        folders = (SHARED, "uvlm_core", *(f"Resources/{name}" for name in ("Labels", "Recipes", "Schemas", "Models"))) \
             if base == ROOT else (".",)
         for path in (path for folder in folders for path in (base / folder).rglob("*") if path.is_file()):
             name = path.relative_to(base).as_posix().lower()  # some disks do not tell cases apart

@@ -12,7 +12,7 @@ def timers():
 
 def test_timers_go_when_their_work_is_done(openModule, app):
     openModule("UVLMReport")
-    from UVLMReportLib.InSteps import InSteps
+    from UVLMShared.InSteps import InSteps
 
     def work():
         yield

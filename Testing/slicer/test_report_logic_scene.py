@@ -126,8 +126,9 @@ def test_label_maps_that_slicer_cuts_or_moves_are_no_edits(put, case):
 
 def test_stopped_creation_leaves_the_scene_as_it_was(put, case, tmp_path, app):
     import slicer
-    from UVLMReportLib.InSteps import InSteps
     from UVLMReportLib.StudyScene import StudyScene
+
+    from UVLMShared.InSteps import InSteps
 
     study = put(case)
     volume = study.volumeNode

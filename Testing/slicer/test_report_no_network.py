@@ -41,7 +41,7 @@ def wait():
         slicer.app.processEvents(qt.QEventLoop.AllEvents, 20)
         time.sleep(0.01)
     return ends.pop()
-from UVLMReportLib.Bootstrap import makeCoreImportable
+from UVLMShared.Bootstrap import makeCoreImportable
 makeCoreImportable()
 from uvlm_core.phantom.generator import make_phantom
 volume = make_phantom(21, (48, 72, 72)).volume

@@ -2,7 +2,7 @@
 
 from slicer.i18n import tr as _
 
-from UVLMReportLib.SingleShot import singleShot
+from UVLMShared.SingleShot import singleShot
 
 VALUE, FLAG, OFFER = "value", "flag", "offer"
 SIGNS = {VALUE: "◷ ", FLAG: "⚑ ", OFFER: "+ "}

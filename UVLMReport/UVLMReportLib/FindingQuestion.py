@@ -4,7 +4,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib.Bootstrap import makeCoreImportable
+from UVLMShared.Bootstrap import makeCoreImportable
 
 
 def drawableFindings():

@@ -16,17 +16,21 @@ class InsertMenu:
 
     def __init__(self, menu, change, place, goTo):
         self.menu, self.change, self.place, self.goTo = menu, change, place, goTo
-        self.report = None
+        self.report, self._parts = None, []
         menu.connect("aboutToShow()", self.fill)
 
     def fill(self):
         """Makes the entries anew."""
         self.menu.clear()
+        for part in self._parts:
+            part.deleteLater()  # clearing a menu leaves its submenus
+        self._parts = []
         if self.report is None:
             return
-        self._fillFindings(self.menu.addMenu(_("Finding")))
-        self._fillNormal(self.menu.addMenu(_("Normal sentence")))
-        self._fillMeasurements(self.menu.addMenu(_("Measurement")))
+        self._parts = [self.menu.addMenu(title) for title in (_("Finding"), _("Normal sentence"), _("Measurement"))]
+        for part, fill in zip(self._parts, (self._fillFindings, self._fillNormal, self._fillMeasurements),
+                              strict=True):
+            fill(part)
 
     def insertFinding(self, finding, segmentId=None):
         """A sentence on a finding, from its mask where there is one, in the finding's section."""

@@ -8,7 +8,6 @@ import numpy
 import slicer
 import vtk
 
-from UVLMReportLib.Bootstrap import makeCoreImportable
 from UVLMReportLib.SegmentationNodes import (
     LABELMAP,
     TAG_LABEL,
@@ -18,6 +17,7 @@ from UVLMReportLib.SegmentationNodes import (
     tagOf,
     vtkMatrix,
 )
+from UVLMShared.Bootstrap import makeCoreImportable
 
 SEED, SHAPE = 21, (72, 96, 96)
 

@@ -7,7 +7,6 @@ import shutil
 import numpy
 import qt
 
-from UVLMReportLib.InSteps import InSteps
 from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.MaskShapes import MaskShapes
@@ -20,8 +19,9 @@ from UVLMReportLib.SegmentationNodes import (
     segmentIds,
     tagOf,
 )
-from UVLMReportLib.SingleShot import later
 from UVLMReportLib.VolumeInput import ijkToRas, readingValues, writingArray
+from UVLMShared.InSteps import InSteps
+from UVLMShared.SingleShot import later
 
 PAUSE_MS = 200  # after the last change of a stroke
 EVENTS = ("SourceRepresentationModified", "SegmentModified", "SegmentAdded", "SegmentRemoved")

@@ -5,10 +5,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from UVLMReportLib.FindingQuestion import FindingQuestion, fillFindingMenu
-from UVLMReportLib.InSteps import InSteps
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.SegmentationNodes import segmentIds
 from UVLMReportLib.Surfaces import CLOSED_SURFACE, haveSurfaces, makingSurfaces
+from UVLMShared.InSteps import InSteps
 
 
 class MasksPanel:

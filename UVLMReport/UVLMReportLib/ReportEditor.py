@@ -14,7 +14,7 @@ from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.ReportMarks import ReportMarks, marksAt
 from UVLMReportLib.ReportText import ReportText
 from UVLMReportLib.Signing import Signing
-from UVLMReportLib.SingleShot import singleShot
+from UVLMShared.SingleShot import singleShot
 
 SMALLEST, LARGEST = 7, 28  # points
 SAVE_MS, CURSOR_MS, MARKS_MS = 600, 120, 150  # pauses after the last keystroke or move of the cursor

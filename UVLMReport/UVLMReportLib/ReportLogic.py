@@ -10,13 +10,13 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 from slicer.util import VTKObservationMixin
 
 from UVLMReportLib import Export, TrainingCases, VolumeInput
-from UVLMReportLib.InSteps import InSteps
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.MaskEdits import MaskEdits
 from UVLMReportLib.SegmentationNodes import TAG_FINDING, TAG_LABEL, centreRas
 from UVLMReportLib.StudyScene import StudyScene, importingReport
 from UVLMReportLib.VolumeInput import VolumeRefusal
 from UVLMReportLib.WorkerClient import WorkerClient, WorkerFailure
+from UVLMShared.InSteps import InSteps
 
 
 class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):

@@ -3,14 +3,14 @@
 import slicer
 
 from UVLMReportLib.AttributionOverlay import AttributionOverlay
-from UVLMReportLib.Bootstrap import makeCoreImportable
 from UVLMReportLib.ExportPanel import ExportPanel
 from UVLMReportLib.FindingsTable import FindingsTable
 from UVLMReportLib.InputsPanel import InputsPanel
 from UVLMReportLib.MasksPanel import MasksPanel
 from UVLMReportLib.ReportEditor import ReportEditor
-from UVLMReportLib.SingleShot import singleShot
 from UVLMReportLib.SliceLinks import SliceLinks
+from UVLMShared.Bootstrap import makeCoreImportable
+from UVLMShared.SingleShot import singleShot
 
 ASK_WORKER_MS = 300  # after the module was opened, so that it opens at once
 

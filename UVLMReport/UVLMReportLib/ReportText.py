@@ -2,7 +2,7 @@
 
 import qt
 
-from UVLMReportLib.SingleShot import later
+from UVLMShared.SingleShot import later
 
 HEADING_BLOCK, SENTENCE_BLOCK = 1, 2  # user states of the document's blocks
 

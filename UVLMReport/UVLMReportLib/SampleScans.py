@@ -3,7 +3,7 @@
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib.Bootstrap import makeCoreImportable
+from UVLMShared.Bootstrap import makeCoreImportable
 
 CATEGORY = "UVLM"
 # Slicer's own sample CTChest, at the address that is made of its checksum; 512 x 512 x 139 voxels.

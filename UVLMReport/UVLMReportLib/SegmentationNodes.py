@@ -273,7 +273,7 @@ def undim(segmentationNode):
 
 
 def _usualOpacity(segment):
-    from UVLMReportLib.Bootstrap import makeCoreImportable
+    from UVLMShared.Bootstrap import makeCoreImportable
 
     makeCoreImportable()
     from uvlm_core.labels import label_named

@@ -21,7 +21,6 @@ import numpy
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib.Bootstrap import makeCoreImportable
 from UVLMReportLib.FindingsNode import fillTable
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.SegmentationNodes import (
@@ -32,6 +31,7 @@ from UVLMReportLib.SegmentationNodes import (
     showKinds,
 )
 from UVLMReportLib.VolumeInput import frameOf, ijkToRas
+from UVLMShared.Bootstrap import makeCoreImportable
 
 ROLE = "UVLM.role"
 FRAME = "UVLM.frame"  # attribute: number of the sequence's frame that was read

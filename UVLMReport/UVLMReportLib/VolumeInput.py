@@ -8,7 +8,7 @@ import vtk
 from slicer.i18n import tr as _
 from vtk.util import numpy_support
 
-from UVLMReportLib.Bootstrap import makeCoreImportable
+from UVLMShared.Bootstrap import makeCoreImportable
 
 CHUNK_BYTES = 1 << 22
 OUTSIDE = -1024  # HU of air: where there is no scan

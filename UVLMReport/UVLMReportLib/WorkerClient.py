@@ -11,10 +11,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib.Bootstrap import coreRoot
 from UVLMReportLib.Listeners import Listeners
-from UVLMReportLib.PythonProgram import pythonSlicer
-from UVLMReportLib.SingleShot import later
+from UVLMShared.Bootstrap import coreRoot
+from UVLMShared.PythonProgram import pythonSlicer
+from UVLMShared.SingleShot import later
 
 # PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself
 BOOTSTRAP = ("import sys; sys.path.insert(0, sys.argv.pop(1)); import runpy; "

@@ -3,9 +3,9 @@
 import qt
 from slicer.i18n import tr as _
 
-from UVLMTrainLib.Bootstrap import coreRoot
-from UVLMTrainLib.PythonProgram import pythonSlicer
-from UVLMTrainLib.SingleShot import later
+from UVLMShared.Bootstrap import coreRoot
+from UVLMShared.PythonProgram import pythonSlicer
+from UVLMShared.SingleShot import later
 
 # PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself
 BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv.pop(1)); from uvlm_core.cli import main; main()"

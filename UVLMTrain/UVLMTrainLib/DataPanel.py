@@ -6,10 +6,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from UVLMShared.InSteps import InSteps
 from UVLMTrainLib import CaseRows, CaseScene, Settings
 from UVLMTrainLib.CoreCommand import CoreCommand
 from UVLMTrainLib.FileChoice import askFile, askFolder
-from UVLMTrainLib.InSteps import InSteps
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.Wording import severityTitle
 

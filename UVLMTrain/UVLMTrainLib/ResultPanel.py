@@ -5,9 +5,9 @@ import os
 import slicer
 from slicer.i18n import tr as _
 
+from UVLMShared.InSteps import InSteps
 from UVLMTrainLib import ResultRows, Settings
 from UVLMTrainLib import RunFolder as Run
-from UVLMTrainLib.InSteps import InSteps
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.RunPanel import ACTIVE
 from UVLMTrainLib.WorstCases import WorstCases

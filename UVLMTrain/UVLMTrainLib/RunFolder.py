@@ -10,9 +10,9 @@ import time
 
 from slicer.i18n import tr as _
 
+from UVLMShared.Bootstrap import coreRoot
+from UVLMShared.PythonProgram import pythonSlicer
 from UVLMTrainLib import RunChild
-from UVLMTrainLib.Bootstrap import coreRoot
-from UVLMTrainLib.PythonProgram import pythonSlicer
 
 NONE, RUNNING, PAUSING, PAUSED, FAILED, KILLED, TRAINED, MEASURED = (
     "none", "running", "pausing", "paused", "failed", "killed", "trained", "measured")

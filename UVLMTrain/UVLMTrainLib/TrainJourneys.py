@@ -10,11 +10,11 @@ import time
 import qt
 import slicer
 
+from UVLMShared.Bootstrap import coreRoot, makeCoreImportable
+from UVLMShared.PythonProgram import pythonSlicer
 from UVLMTrainLib import CaseScene, RunChild, Settings
 from UVLMTrainLib import RunFolder as Run
-from UVLMTrainLib.Bootstrap import coreRoot, makeCoreImportable
 from UVLMTrainLib.CoreCommand import CoreCommand
-from UVLMTrainLib.PythonProgram import pythonSlicer
 
 CHILD_SECONDS = 300  # of one child process on a slow and busy machine
 STEPS = 30  # enough to be paused in the middle

@@ -5,7 +5,7 @@ import time
 
 import qt
 
-from UVLMReportLib.SingleShot import later
+from UVLMShared.SingleShot import later
 
 SLICE_SECONDS = 0.03  # of each tick of the event loop
 

@@ -1,0 +1,1 @@
+"""What both Slicer modules use; installed beside them. Nothing here imports torch or nibabel."""
