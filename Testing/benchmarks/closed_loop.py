@@ -218,7 +218,7 @@ def compared(rows: dict[str, list[dict]], infos: dict[str, BundleInfo]) -> dict[
     def figures(which: Sequence[int]) -> dict[str, np.ndarray]:
         found = {name: summary([rows[name][number] for number in which], info.assessed, info.thresholds)
                  for name, info in infos.items()}
-        return {name: np.array([found[name][figure] for figure in FIGURES]) for name in found}
+        return {name: np.array([found[name].get(figure, np.nan) for figure in FIGURES]) for name in found}
 
     cases = len(rows["before"])
     told, rng = figures(range(cases)), np.random.default_rng(0)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from uvlm_core.evaluation.cases import case_row, summary
 from uvlm_core.evaluation.findings import (
     area_under_curve,
     calibration_error,
@@ -92,3 +93,13 @@ def test_lesion_dice_leaves_small_lesions_out():
     assert np.isnan(lesion_dice(truth, truth, 19, (3, 3, 3)))
     truth[5:9, 5:8, 5:8] = 19
     assert lesion_dice(truth, truth, 19, (3, 3, 3)) == 1
+
+
+def test_figures_that_cannot_be_told_are_left_out():
+    """A bundle's figures are JSON, which has no NaN: a model that says no side and no size has no such figure."""
+    empty = np.zeros((4, 4, 4), np.uint8)
+    row = case_row(empty, empty, (3.0, 3.0, 3.0), {"Lung nodule": 0.7}, "", {"Lung nodule": 1}, [], "Findings: none.")
+    figures = summary([row], ["Lung nodule"], {"Lung nodule": 0.5})
+    json.dumps(figures, allow_nan=False)
+    assert figures["finding_macro_f1"] == 1.0 and figures["sentences_with_side"] == 0
+    assert not {"side_accuracy", "size_within_30_percent", "organ_dice", "finding_macro_auc"} & set(figures)

@@ -39,7 +39,10 @@ def _number(value: float) -> float | None:
 
 
 def summary(rows: Sequence[dict], assessed: Sequence[str], thresholds: dict[str, float]) -> dict:
-    """Figures over all rows: means, macro F1 of probabilities and of the text, sides, sizes, BLEU where installed."""
+    """Figures over all rows: means, macro F1 of probabilities and of the text, sides, sizes, BLEU where installed.
+
+    A figure that the rows cannot tell, as the sides of no sentence, is left out: JSON has no number for it.
+    """
     truth = np.array([[row["present"][name] for name in assessed] for row in rows], float)
     probability = np.array([[row["probabilities"][name] for name in assessed] for row in rows])
     spoken = np.array([[row["text_labels"][name] for name in assessed] for row in rows], float)
@@ -59,7 +62,8 @@ def summary(rows: Sequence[dict], assessed: Sequence[str], thresholds: dict[str,
         "text_f1_per_name": {row["name"]: round(row["f1"], 4) for row in words["per_pathology"]},
     }
     figures |= _bleu(rows)
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()}
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in figures.items()
+            if value == value}  # NaN is no figure
 
 
 def _means(rows: Sequence[dict], key: str) -> dict[str, float]:

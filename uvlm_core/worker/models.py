@@ -40,7 +40,7 @@ def describe_bundle(folder: Path) -> dict:
     return {"folder": str(folder), "name": info.name, "version": info.version, "licence": info.licence,
             "intended_use": info.intended_use, "training_data": info.training_data, "created": info.created,
             "findings": list(info.assessed), "parameters": count_parameters(folder), "sha256": bundle_sha256(folder),
-            "figures": info.figures}
+            "figures": {name: value for name, value in info.figures.items() if value == value}}  # JSON has no NaN
 
 
 def count_parameters(folder: Path) -> int | None:
