@@ -145,8 +145,11 @@ def test_models_are_remembered(widget, settings, tmp_path, monkeypatch):
     widget.logic.worker.stop()
 
 
-def test_the_worker_tells_versions_devices_and_the_model(widget, app):
+def test_the_worker_tells_versions_devices_and_the_model(widget, app, tmp_path):
+    other = shutil.copytree(DEMO, tmp_path / "other")
+    widget._parameterNode.bundle = str(other)
     widget.panel.inputs.askWorker()
+    widget._parameterNode.bundle = ""  # while the worker starts: it is asked about this model too
     assert app.processUntil(lambda: widget.panel.inputs.model.info is not None, 90)
     assert app.processUntil(lambda: "PyTorch 2" in widget.ui.statusLabel.text, 90)
     info = json.loads((DEMO / "bundle.json").read_text("utf-8"))

@@ -26,6 +26,7 @@ class InputsPanel:
         self.model = ModelChoice(ui, logic)
         self.missing = []
         self._parameterNode = None
+        self._asked = False  # whether the worker was asked about the model; another model is asked about again
         self._remark, self._failed = "", False  # the line below the button, and whether it is an error
         self._fillDevices([])
         for precision, title in zip(PRECISIONS, (_("Precision: automatic"), "fp32", "bf16"), strict=True):
@@ -59,7 +60,7 @@ class InputsPanel:
         if parameterNode is not None:
             another = parameterNode.bundle != self.model.folder
             self.model.setFolder(parameterNode.bundle)
-            if another and self.logic.worker.hello is not None:  # else the worker is asked when it starts
+            if another and self._asked:
                 self.model.refresh()
             for selector, chosen in ((self.ui.deviceSelector, parameterNode.device),
                                      (self.ui.precisionSelector, parameterNode.precision)):
@@ -71,6 +72,7 @@ class InputsPanel:
 
     def askWorker(self):
         """Asks for versions, devices and the model; starts the worker where there is none yet."""
+        self._asked = True
         self.logic.hello(self._onHello, self._onHelloFailed)
         self.model.refresh()
 
