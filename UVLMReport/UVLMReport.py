@@ -159,7 +159,8 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Observes another parameter node, or none."""
         if self._parameterNode:
             self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
+            if self.hasObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified):
+                self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameterNodeModified)
         self._parameterNode = parameterNode
         self.panel.setParameterNode(parameterNode)
         if self._parameterNode:
