@@ -21,7 +21,7 @@ from uvlm_core.labels import IGNORE, REST, labels
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training.classification import predict_cached
 from uvlm_core.training.prepare import GridCase
-from uvlm_core.training.segmentation import predict_labels
+from uvlm_core.training.segmentation import overlaps, predict_labels
 from uvlm_core.training.token_cache import cache_tokens
 from uvlm_core.volumes.volume import Volume
 from uvlm_core.volumes.writing import write_labelmap, write_volume
@@ -47,16 +47,6 @@ def look_at_cases(model: UVLM, cases: list[GridCase], run: Path) -> list[dict]:
                                                          strict=True))
         rows.append({"overlap": overlap, "probabilities": told})
     return rows
-
-
-def overlaps(predicted: np.ndarray, case: GridCase) -> dict[str, list[int]]:
-    """label -> [twice the common voxels, voxels of truth and prediction] of the labels that the case annotates."""
-    target = np.asarray(case.target)
-    counted = target != IGNORE
-    found, truth = (np.bincount(values[counted], minlength=256) for values in (predicted, target))
-    both = np.bincount(target[counted & (predicted == target)], minlength=256)
-    return {label.name: [2 * int(both[label.id]), int(found[label.id] + truth[label.id])]
-            for label in labels() if case.known[label.id]}
 
 
 def write_cases(run: Path, model: UVLM, cases: list[GridCase], found: dict[str, list[dict]]) -> None:

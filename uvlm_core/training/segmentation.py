@@ -94,21 +94,26 @@ def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float
     """Mean Dice of organs and of lesions over whole held-out cases on the model grid."""
     overlap, volume = np.zeros(256), np.zeros(256)
     for case in mine(cases):
-        predicted = predict_labels(model, case)
-        target = np.asarray(case.target)
-        counted = target != IGNORE
+        found = overlaps(predict_labels(model, case), case)
         for label in labels():
-            if not case.known[label.id]:
-                continue
-            truth, found = (target == label.id) & counted, (predicted == label.id) & counted
-            overlap[label.id] += 2 * (truth & found).sum()
-            volume[label.id] += truth.sum() + found.sum()
+            overlap[label.id] += found.get(label.name, (0, 0))[0]
+            volume[label.id] += found.get(label.name, (0, 0))[1]
     overlap, volume = sum_over_processes(overlap), sum_over_processes(volume)
     dice = {label: overlap[label.id] / volume[label.id] for label in labels() if volume[label.id]}
     organs = float(np.mean([value for label, value in dice.items() if label.kind == "organ"] or [0.0]))
     lesions = float(np.mean([value for label, value in dice.items() if label.kind == "lesion"] or [0.0]))
     rows = {label.name: round(float(value), 4) for label, value in dice.items()}
     return {"score": organs + lesions, "organ_dice": organs, "lesion_dice": lesions, **rows}
+
+
+def overlaps(predicted: np.ndarray, case: GridCase) -> dict[str, list[int]]:
+    """label -> [twice the common voxels, voxels of truth and prediction] of the labels that the case annotates."""
+    target = np.asarray(case.target)
+    counted = target != IGNORE
+    found, truth = (np.bincount(values[counted], minlength=256) for values in (predicted, target))
+    both = np.bincount(target[counted & (predicted == target)], minlength=256)
+    return {label.name: [2 * int(both[label.id]), int(found[label.id] + truth[label.id])]
+            for label in labels() if case.known[label.id]}
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -20,7 +19,7 @@ from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
 from uvlm_core.training.loop import use_bf16
 from uvlm_core.training.prepare import GridCase
-from uvlm_core.volumes.grid import apply_hu_curve
+from uvlm_core.training.segmentation import whole_image
 
 KEPT_BYTES = 4 << 30
 
@@ -90,10 +89,8 @@ class CachedCases(Sequence):
 
 @torch.inference_mode()
 def _encode(model: UVLM, autocast, case: GridCase) -> dict[str, Tensor]:
-    device = next(model.classifier.parameters()).device
-    image = apply_hu_curve(np.asarray(case.image, np.float32), model.config.grid.hu_curve)
     with autocast():
-        features = model.encode(torch.from_numpy(image)[None, None].to(device))
+        features = model.encode(whole_image(model, case))
         masks = model.segment(features)
         vision = model.vision_tokens_to_cache(features)
         finding = model.classifier.pool(features)
