@@ -101,6 +101,19 @@ def test_a_diverging_loss_says_what_to_do(tmp_path):
         fit(Network(), broken, RECIPE, tmp_path, seed=3, quiet=True)
 
 
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
+    def loss(model, part):
+        value = model(torch.ones(1, 6)).sum()
+        if part.number == 3:
+            value.register_hook(lambda gradient: gradient * float("nan"))
+        return value * 1.0, {}
+
+    network = Network()
+    with pytest.raises(RecipeError, match="gradient of step 2 is nan .* larger 'patch'"):
+        fit(network, StageTask(loss), RECIPE, tmp_path, seed=3, quiet=True)
+    assert all(torch.isfinite(weight).all() for weight in network.parameters())
+
+
 def test_norms_and_biases_are_not_decayed_and_the_encoder_has_its_own_rate():
     groups = parameter_groups(Network(), 1.0, 0.1, 0.5)
     for group in groups:

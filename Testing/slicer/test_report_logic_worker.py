@@ -148,3 +148,14 @@ def test_jobs_go_one_by_one_and_what_is_forgotten_is_silent(client, app):
     assert app.processUntil(lambda: answers.count == 4, 20)
     assert [row["method"] for row in answers.done] == ["run", "measure", "check", "keep_case"]
     assert answers.done[-1]["most"] == 1
+
+
+def test_an_answered_request_is_let_go(client, app):
+    """Its timer and it hold each other until the answer; a session has thousands of them."""
+    import weakref
+
+    worker, answers = client(SLOW), Answers()
+    number = answers.ask(worker, "measure", timeout=30)
+    request = weakref.ref(worker._requests[number])
+    assert app.processUntil(lambda: answers.done, 20)
+    assert app.processUntil(lambda: request() is None, 5)

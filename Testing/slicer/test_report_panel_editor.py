@@ -215,7 +215,9 @@ def test_the_find_key_is_the_reports_in_the_report_and_slicers_elsewhere(panel, 
     window.addAction(action)
     context = action.shortcutContext
     assert panel.edit.window() == window
+    window.show()
     window.activateWindow()
+    assert app.processUntil(lambda: window.isActiveWindow, 5)
 
     def press(widget):
         widget.setFocus()

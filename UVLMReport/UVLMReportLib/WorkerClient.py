@@ -138,7 +138,7 @@ class WorkerClient:
             if request.timeout is not None:
                 request.timer = qt.QTimer()
                 request.timer.setSingleShot(True)
-                request.timer.connect("timeout()", lambda late=request: self._timedOut(late))
+                request.timer.connect("timeout()", lambda number=request.number: self._timedOut(number))
                 request.timer.start(int(request.timeout * 1000))
             self._write({"jsonrpc": "2.0", "id": request.number, "method": request.method, "params": request.params})
         self._updateState()
@@ -161,8 +161,10 @@ class WorkerClient:
             except Exception:
                 logging.exception("UVLM: handling the answer to '%s' failed", request.method)
 
-    def _timedOut(self, request):
-        if request.number in self._requests:
+    def _timedOut(self, number):
+        request = self._requests.get(number)
+        if request is not None:
+            later(0, lambda: request.timer.stop())  # keeps the timer until its own signal, which runs now, returns
             self._abandon(WorkerFailure(_("The worker did not answer to '{method}' in time and was ended. Try again.")
                                         .format(method=request.method), "timeout", request.stage))
 

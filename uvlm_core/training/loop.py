@@ -127,7 +127,7 @@ def optimize(step_module: nn.Module, optimizer, recipe: StageRecipe, seed: int, 
         step_module: of `processes.share_step`.
 
     Raises:
-        RecipeError: the loss is not finite.
+        RecipeError: the loss or the gradient is not finite; the weights are as they were.
     """
     step_module.train()
     factor = rate_factor(recipe.schedule, step, recipe.steps, recipe.warm_up)
@@ -151,9 +151,14 @@ def optimize(step_module: nn.Module, optimizer, recipe: StageRecipe, seed: int, 
             "or set its precision to fp32; the last checkpoint is kept."
         )
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    norm = processes.clip_gradients(trained, recipe.clip)
+    norm = processes.clip_gradients(trained, recipe.clip).item()
+    if not math.isfinite(norm):  # seen with torch 2.13 on CPUs with AMX: bf16 patches two voxels deep at the last stage
+        raise RecipeError(
+            f"The gradient of step {step + 1} is {norm} though the loss is {means['loss']:.4g}. Give the {recipe.kind} "
+            "stage a larger 'patch' or set its precision to fp32; the last checkpoint is kept."
+        )
     optimizer.step()
-    return {**means, "rate": recipe.rate * factor, "gradient_norm": norm.item()}
+    return {**means, "rate": recipe.rate * factor, "gradient_norm": norm}
 
 
 @torch.no_grad()
