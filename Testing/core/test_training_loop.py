@@ -109,7 +109,7 @@ def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path):
         return value * 1.0, {}
 
     network = Network()
-    with pytest.raises(RecipeError, match="gradient of step 2 is nan .* larger 'patch'"):
+    with pytest.raises(RecipeError, match=r"gradient of step 2 is nan .* larger 'patch'"):
         fit(network, StageTask(loss), RECIPE, tmp_path, seed=3, quiet=True)
     assert all(torch.isfinite(weight).all() for weight in network.parameters())
 

@@ -40,6 +40,10 @@ def kept(scene, app, tmp_path):
         assert app.processUntil(lambda: asked, 30)
         logic.assignSegment(study, asked[0], "Lung nodule")
         assert app.processUntil(lambda: study.report.offers, 120)
+        drawBall(study.segmentationNode, volume, "missed", (60, 20, 20), 3)
+        assert app.processUntil(lambda: len(asked) == 2, 30)
+        logic.assignOrgan(study, asked[1], "pancreas")
+        assert app.processUntil(lambda: asked[1] in {row["id"] for row in study.report.segments}, 120)
         study.report.accept_offer(study.report.offers[0].id)
         study.report.override_finding("Lung nodule", "present")
         study.report.sign("Reader")
@@ -75,6 +79,7 @@ def test_kept_case_and_exported_study_are_read(kept):
     original = np.asarray(nibabel.load(folder / "labels_original.nii.gz").dataobj).transpose()
     assert (corrected == labels).all()
     assert (original == phantom.labels).all()
+    assert corrected[60, 20, 20] == label_named("pancreas").id  # an organ that the reader drew
     liver, nodule = label_named("liver").id, label_named("lung_nodule").id
     assert 0 < (corrected == liver).sum() < 0.6 * (original == liver).sum()
     assert corrected[40, 30, 30] == nodule != original[40, 30, 30]

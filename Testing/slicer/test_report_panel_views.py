@@ -184,6 +184,29 @@ def test_a_mask_drawn_elsewhere_is_asked_about(panel, app):
     assert list(panel.study.assigned.values()) == [""]
 
 
+def test_an_organ_that_was_missed_can_be_drawn(panel, app):
+    from UVLMReportLib.JourneyScene import drawBall
+    from UVLMReportLib.SegmentationNodes import TAG_LABEL, tagOf
+
+    segmentation = panel.study.segmentationNode.GetSegmentation()
+    for name in ("pancreas", "stomach"):
+        segmentation.RemoveSegment(name)
+    before = segmentation.GetNumberOfSegments()
+    assert panel.panel.masks.addOrgan("liver") == "liver"  # it has a mask: that one is edited
+    assert segmentation.GetNumberOfSegments() == before
+    assert panel.panel.masks.addOrgan("pancreas") == "pancreas"
+    assert segmentation.GetSegment("pancreas").GetName() == "Pancreas"
+    mine = drawBall(panel.study.segmentationNode, panel.volume, "mine", [30, 40, 40], 4)
+    assert app.processUntil(lambda: panel.panel.masks.question is not None, 10)
+    question = panel.panel.masks.question
+    offered = [question.selector.itemText(number) for number in range(question.selector.count)]
+    assert "Stomach  (organ)" in offered and "Liver  (organ)" not in offered and "Pancreas  (organ)" not in offered
+    question.selector.currentIndex = offered.index("Stomach  (organ)")
+    question.button.click()
+    assert tagOf(segmentation.GetSegment(mine), TAG_LABEL) == "stomach"
+    assert panel.study.assigned == {"pancreas": "", mine: ""}
+
+
 def test_a_removed_mask_flags_its_sentences(panel, app):
     name = panel.sentence("39 mm")
     panel.study.segmentationNode.GetSegmentation().RemoveSegment("liver_lesion_1")

@@ -1,4 +1,4 @@
-"""Asks which finding a new mask shows."""
+"""Asks which finding, or which organ, a new mask shows."""
 
 import qt
 import slicer
@@ -17,32 +17,55 @@ def drawableFindings():
     return [(title, names) for title, names in rows if names]
 
 
-def fillFindingMenu(menu, chosen):
-    """Fills a menu with the findings by region; chosen(name)."""
+def drawableOrgans():
+    """Labels of the organs, which a reader draws where the model missed one."""
+    makeCoreImportable()
+    from uvlm_core.labels import labels
+
+    return [label for label in labels() if label.kind == "organ"]
+
+
+def fillMaskMenu(menu, findingChosen, organChosen):
+    """Fills a menu with the findings by region and the organs; findingChosen(name of the finding),
+    organChosen(name of the label)."""
     for title, names in drawableFindings():
         part = menu.addMenu(title)
         for name in names:
             action = part.addAction(name)
-            action.connect("triggered()", lambda name=name: chosen(name))
+            action.connect("triggered()", lambda name=name: findingChosen(name))
+    menu.addSeparator()
+    part = menu.addMenu(_("Organ"))
+    for label in drawableOrgans():
+        action = part.addAction(capitalized(label.title))
+        action.connect("triggered()", lambda name=label.name: organChosen(name))
+
+
+def capitalized(title):
+    """The title of a label as it stands in a list."""
+    return title[:1].upper() + title[1:]
 
 
 class FindingQuestion:
-    """A dialog that does not stop the program; `answered` is called with the finding, or None for "none of these"."""
+    """A dialog that does not stop the program; answered(name of the finding, name of the organ's label), where one or
+    both are None: neither for "none of these"."""
 
-    def __init__(self, maskTitle, answered):
-        self._answered = answered
+    def __init__(self, maskTitle, answered, organs=()):
+        """`organs`: labels of the organs that have no mask yet."""
+        self._answered, self._choices = answered, []
         self.window = qt.QDialog(slicer.util.mainWindow())
         self.window.setWindowTitle(_("New mask"))
         layout = qt.QVBoxLayout(self.window)
-        question = _("Which finding does the new mask '{title}' show? A sentence is offered once it is drawn.")
+        question = _("What does the new mask '{title}' show? For a finding a sentence is offered once it is drawn.")
         label = qt.QLabel(question.format(title=maskTitle))
         label.setWordWrap(True)
         layout.addWidget(label)
         self.selector = qt.QComboBox()
-        self.selector.setToolTip(_("The finding that the mask shows."))
+        self.selector.setToolTip(_("The finding or the organ that the mask shows."))
         for title, names in drawableFindings():
             for name in names:
-                self.selector.addItem(f"{name}  ({title})", name)
+                self._addChoice(f"{name}  ({title})", name, None)
+        for label in organs:
+            self._addChoice(capitalized(label.title) + "  (" + _("organ") + ")", None, label.name)
         layout.addWidget(self.selector)
         buttons = qt.QHBoxLayout()
         layout.addLayout(buttons)
@@ -55,21 +78,25 @@ class FindingQuestion:
         self.window.connect("rejected()", self.reject)  # Escape, or the window's own cross
         self.window.open()
 
+    def _addChoice(self, text, finding, organ):
+        self.selector.addItem(text)
+        self._choices.append((finding, organ))
+
     def accept(self):
-        """Takes the chosen finding."""
-        self._answer(self.selector.itemData(self.selector.currentIndex))
+        """Takes the chosen finding or organ."""
+        self._answer(*self._choices[self.selector.currentIndex])
 
     def reject(self):
-        """The mask shows none of the findings."""
-        self._answer(None)
+        """The mask shows nothing that the list has."""
+        self._answer(None, None)
 
     def close(self):
         """Closes the question without an answer."""
         self._answered = None
         self.window.close()
 
-    def _answer(self, finding):
+    def _answer(self, finding, organ):
         answered, self._answered = self._answered, None
         self.window.close()
         if answered is not None:
-            answered(finding)
+            answered(finding, organ)

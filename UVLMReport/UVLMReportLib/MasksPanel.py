@@ -4,9 +4,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib.FindingQuestion import FindingQuestion, fillFindingMenu
+from UVLMReportLib.FindingQuestion import FindingQuestion, capitalized, drawableOrgans, fillMaskMenu
 from UVLMReportLib.Listeners import Listeners
-from UVLMReportLib.SegmentationNodes import segmentIds
+from UVLMReportLib.SegmentationNodes import TAG_LABEL, segmentIds, tagOf
 from UVLMReportLib.Surfaces import CLOSED_SURFACE, haveSurfaces, makingSurfaces
 from UVLMShared.InSteps import InSteps
 
@@ -28,7 +28,7 @@ class MasksPanel:
         table.setStatusColumnVisible(False)
         table.connect("selectionChanged(QItemSelection,QItemSelection)", self._onSelection)
         self.addMenu = qt.QMenu(ui.addMaskButton)
-        fillFindingMenu(self.addMenu, self.addMask)
+        fillMaskMenu(self.addMenu, self.addMask, self.addOrgan)
         ui.addMaskButton.setMenu(self.addMenu)
         ui.editMaskButton.connect("clicked()", lambda: self.edit(next(iter(self.selected()), None)))
         ui.isolateButton.connect("toggled(bool)", self.isolate)
@@ -149,11 +149,34 @@ class MasksPanel:
         segmentation, label = node.GetSegmentation(), label_named(finding_named(finding).label)
         numbers = [name.rpartition("_")[2] for name in segmentIds(segmentation) if name.startswith(label.name + "_")]
         number = max([int(text) for text in numbers if text.isdigit()], default=0) + 1
-        title = f"{label.title[:1].upper()}{label.title[1:]} {number}"
-        name = segmentation.AddEmptySegment(f"{label.name}_{number}", title, [channel / 255 for channel in label.color])
+        name = self._addEmpty(f"{label.name}_{number}", f"{capitalized(label.title)} {number}", label)
         self.logic.assignSegment(self.study, name, finding)
         self.edit(name)
         return name
+
+    def addOrgan(self, labelName):
+        """Opens the Segment Editor on the mask of an organ, a new one where the model missed it. Returns its id."""
+        from uvlm_core.labels import label_named
+
+        if self.segmentationNode is None:
+            return None
+        name = self._organs(self.study).get(labelName)
+        if name is None:
+            label = label_named(labelName)
+            name = self._addEmpty(label.name, capitalized(label.title), label)
+            self.logic.assignOrgan(self.study, name, labelName)
+        self.edit(name)
+        return name
+
+    def _addEmpty(self, wanted, title, label):
+        color = [channel / 255 for channel in label.color]
+        return self.segmentationNode.GetSegmentation().AddEmptySegment(wanted, title, color)
+
+    @staticmethod
+    def _organs(study):
+        """{name of a label: id of the first mask that shows it}."""
+        segmentation = study.segmentationNode.GetSegmentation()
+        return {tagOf(segmentation.GetSegment(name), TAG_LABEL): name for name in reversed(segmentIds(segmentation))}
 
     def removeSelected(self):
         """Removes the chosen masks, after asking; their sentences are flagged."""
@@ -193,8 +216,15 @@ class MasksPanel:
     def _onSegmentAdded(self, study, segmentId):
         """Asks what a mask shows that was drawn without the menu."""
         title = study.segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
-        self.question = FindingQuestion(title, lambda finding: self._assign(study, segmentId, finding))
+        there = self._organs(study)
+        missing = [label for label in drawableOrgans() if label.name not in there]
+        self.question = FindingQuestion(
+            title, lambda finding, organ: self._assign(study, segmentId, finding, organ), missing)
 
-    def _assign(self, study, segmentId, finding):
-        if study.exists and study.segmentationNode.GetSegmentation().GetSegment(segmentId) is not None:
+    def _assign(self, study, segmentId, finding, organ):
+        if not study.exists or study.segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
+            return
+        if organ is not None:
+            self.logic.assignOrgan(study, segmentId, organ)
+        else:
             self.logic.assignSegment(study, segmentId, finding)

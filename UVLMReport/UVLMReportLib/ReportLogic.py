@@ -199,18 +199,31 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Args:
             findingName: one of Resources/Labels/findings.json that a mask can show; None: the report need not name it.
         """
-        from uvlm_core.labels import finding_named, label_named
+        from uvlm_core.labels import finding_named
+
+        label = finding_named(findingName).label if findingName is not None else None
+        self._assign(study, segmentId, findingName, label)
+
+    def assignOrgan(self, study, segmentId, labelName):
+        """Says which organ a drawn segment shows; it is then measured, and sides and places are told with it.
+
+        Args:
+            labelName: `name` of an organ of Resources/Labels/labels.json.
+        """
+        self._assign(study, segmentId, None, labelName)
+
+    def _assign(self, study, segmentId, findingName, labelName):
+        from uvlm_core.labels import label_named
 
         study.assign(segmentId, findingName)
-        label = finding_named(findingName).label if findingName is not None else None
-        if label is None:
+        if labelName is None:
             return
         segment = study.segmentationNode.GetSegmentation().GetSegment(segmentId)
-        segment.SetTag(TAG_FINDING, findingName)
-        segment.SetTag(TAG_LABEL, label)
+        segment.SetTag(TAG_FINDING, findingName or "")
+        segment.SetTag(TAG_LABEL, labelName)
         from UVLMReportLib.SegmentationNodes import terminologyEntry
 
-        segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(label_named(label).codes))
+        segment.SetTag(segment.GetTerminologyEntryTagName(), terminologyEntry(label_named(labelName).codes))
         self.measureSegment(study, segmentId)
 
     # ---- keeping and exporting
