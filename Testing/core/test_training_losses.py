@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -123,8 +125,25 @@ def test_the_prompt_is_not_in_the_report_loss():
     assert answer_loss(logits, ids, answer) < 1e-4
 
 
-@pytest.mark.parametrize("rare_voxels", [0.0, 0.5])
-def test_a_large_scan_in_slabs_has_the_same_loss_and_gradient(monkeypatch, rare_voxels):
+def test_a_mask_of_a_class_that_is_not_there_costs_by_its_size():
+    target = torch.zeros(1, 4, 10, 10, dtype=torch.long)
+    target[0, :2] = 1
+    known = torch.tensor([[True, True, True, False]])
+
+    def cost(voxels: int, label: int) -> float:
+        logits = one_hot_logits(target, 4)
+        logits[0, :, 3, :, :].view(4, -1)[:, :voxels] = -20.0
+        logits[0, label, 3].view(-1)[:voxels] = 20.0
+        with_it, without = (segmentation_loss(logits, target, known, 0.0, absent) for absent in (25.0, 0.0))
+        return float(with_it - without)
+
+    assert cost(25, 2) == pytest.approx(math.log(2) / 2, rel=1e-3)  # a mean over two classes that are known
+    assert cost(75, 2) == pytest.approx(math.log(4) / 2, rel=1e-3)
+    assert cost(25, 3) <= 0  # what nobody annotated is no error
+
+
+@pytest.mark.parametrize(("rare_voxels", "absent_voxels"), [(0.0, 0.0), (0.5, 0.0), (0.5, 20.0)])
+def test_a_large_scan_in_slabs_has_the_same_loss_and_gradient(monkeypatch, rare_voxels, absent_voxels):
     torch.manual_seed(4)
     target = torch.randint(0, 5, (2, 6, 10, 10)).to(torch.uint8)
     target[0, :, :3], target[1, 2:4] = REST, IGNORE
@@ -134,7 +153,7 @@ def test_a_large_scan_in_slabs_has_the_same_loss_and_gradient(monkeypatch, rare_
         monkeypatch.setattr(losses, "LARGE_VOLUME", large)
         monkeypatch.setattr(losses, "SLAB", slab)
         logits = torch.randn(2, 5, 6, 10, 10, generator=torch.Generator().manual_seed(1)).requires_grad_()
-        value = segmentation_loss(logits, target, known, rare_voxels)
+        value = segmentation_loss(logits, target, known, rare_voxels, absent_voxels)
         value.backward()
         results.append((value.detach(), logits.grad))
     assert torch.allclose(results[0][0], results[1][0], rtol=1e-5)

@@ -106,7 +106,8 @@ def _joint_loss(model: UVLM, cases: list[GridCase], weights: Tensor, recipe: Sta
             if masks is not None:
                 known = torch.from_numpy(case.known)[None].to(device)
                 target = torch.from_numpy(target)[None].to(device)
-                region = region + segmentation_loss(masks, target, known, recipe.rare_voxels) / len(made)
+                value = segmentation_loss(masks, target, known, recipe.rare_voxels, recipe.absent_voxels)
+                region = region + value / len(made)
         return (finding + recipe.segmentation_weight * region,
                 {"finding_loss": finding.item(), "segmentation_loss": region.item()})
 

@@ -6,6 +6,8 @@ imbalance of rare findings handled; report: cross-entropy on the answer tokens o
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,11 +18,12 @@ from uvlm_core.labels import IGNORE, REST, labels
 LESION_WEIGHT = 3.0  # of a lesion's Dice against that of an organ
 VOXEL_WEIGHTS = (0.5, 8.0)  # least and most a voxel counts in the cross-entropy
 RARE_VOXELS = 0.5  # power of the inverse volume in these weights; 0 counts every voxel alike
+SMOOTH = 1e-5  # added to numerator and denominator of the Dice
 LARGE_VOLUME, SLAB = 1 << 21, 1 << 20  # voxels from which a scan's loss is computed in slabs, and of a slab
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float = RARE_VOXELS,
-                      smooth: float = 1e-5) -> Tensor:
+                      absent_voxels: float = 0.0) -> Tensor:
     """Log soft Dice + cross-entropy, one term per sample and class that the sample annotates.
 
     Args:
@@ -28,26 +31,28 @@ def segmentation_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels
         target: (B, Z, Y, X) integer labels; IGNORE is left out, REST means "none of the known labels".
         known: (B, C) bool, the classes that the sample's data set annotates.
         rare_voxels: how much more a voxel of a rare class counts in the cross-entropy, see `_voxel_weights`.
-        smooth: added to numerator and denominator of the Dice.
+        absent_voxels: size of a false mask of a class that is not there at which it costs log 2; 0: it costs nothing
+            but its cross-entropy. See `_log_dice_loss`.
 
     Returns:
-        scalar, cross-entropy (weighted mean over counted voxels) - mean log Dice over the foreground classes present.
+        scalar, cross-entropy (weighted mean over counted voxels) - mean log Dice over the foreground classes.
         The logarithm (Wong et al. 2018, arXiv 1809.00076) pulls on a class that is missed altogether as hard as on
         one that is half found; 1 - Dice pulls in proportion to what is found already.
     """
     if target[0].numel() > LARGE_VOLUME:
         target = target.flatten(1)
-        return sum(_large_sample_loss(row.flatten(1), t, k, rare_voxels, smooth)
+        return sum(_large_sample_loss(row.flatten(1), t, k, rare_voxels, absent_voxels)
                    for row, t, k in zip(logits, target, known, strict=True)) / len(target)
     log_probability = logits.float().log_softmax(1).flatten(2)  # (B, C, V)
     target = target.long().flatten(1)  # (B, V)
     total = log_probability.new_zeros(())
     for p, t, k in zip(log_probability, target, known, strict=True):
-        total = total + _sample_loss(p, t, k, rare_voxels, smooth)
+        total = total + _sample_loss(p, t, k, rare_voxels, absent_voxels)
     return total / len(target)
 
 
-def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, rare_voxels: float, smooth: float) -> Tensor:
+def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, rare_voxels: float,
+                 absent_voxels: float) -> Tensor:
     counted = target != IGNORE
     rest = target == REST
     labelled = counted & ~rest
@@ -62,16 +67,30 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, rare_vo
     probability = log_probability.exp()
     mass = (probability * counted).sum(1)  # (C,)
     overlap = torch.zeros_like(mass).index_add(0, index, log_chosen.exp() * labelled)
+    return cross_entropy + _log_dice_loss(overlap, mass, volume, known, absent_voxels)
+
+
+def _log_dice_loss(overlap: Tensor, mass: Tensor, volume: Tensor, known: Tensor, absent_voxels: float) -> Tensor:
+    """Weighted mean of - log Dice over the classes (C,) of one sample, background left out.
+
+    A class that is not there has no Dice. With `absent_voxels` a its probability mass m counts as - log(a / (m + a)),
+    the Dice of a class of a voxels that is hit and drawn too large by m: otherwise a lesion that is missed costs far
+    more than one that is made up, of a few among a hundred thousand voxels, and patches are drawn around lesions.
+    """
+    weight = _class_weights(len(known), mass.device)
     present = (volume > 0) & known
-    present[0] = False
-    if not present.any():
-        return cross_entropy
-    dice = (2 * overlap + smooth) / (mass + volume + smooth)
-    weight = _class_weights(len(known), log_probability.device)
-    return cross_entropy - (dice.log() * weight)[present].sum() / weight[present].sum()
+    counted = present if not absent_voxels else known.clone()
+    counted[0] = present[0] = False
+    if not counted.any():
+        return mass.new_zeros(())
+    dice = (2 * overlap + SMOOTH) / (mass + volume + SMOOTH)
+    if absent_voxels:
+        dice = torch.where(present, dice, absent_voxels / (mass + absent_voxels))
+    return -(dice.log() * weight)[counted].sum() / weight[counted].sum()
 
 
-def _large_sample_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float, smooth: float) -> Tensor:
+def _large_sample_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float,
+                       absent_voxels: float) -> Tensor:
     """`_sample_loss` of logits (C, V), a slab of voxels at a time, whose probabilities are computed again for the
     gradient: all classes of a whole scan in float32, several times, would take more memory than the network."""
     classes = len(known)
@@ -84,13 +103,7 @@ def _large_sample_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxel
             for row, part in zip(logits.split(SLAB, 1), target.split(SLAB), strict=True)]
     loss, weights, mass, overlap = (torch.stack(rows).sum(0) for rows in zip(*sums, strict=True))
     cross_entropy = loss / weights.clamp_min(1)
-    present = (volume > 0) & known
-    present[0] = False
-    if not present.any():
-        return cross_entropy
-    dice = (2 * overlap + smooth) / (mass + volume + smooth)
-    weight = _class_weights(classes, logits.device)
-    return cross_entropy - (dice.log() * weight)[present].sum() / weight[present].sum()
+    return cross_entropy + _log_dice_loss(overlap, mass, volume, known, absent_voxels)
 
 
 def _counted_index(target: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,22 +146,22 @@ def _class_weights(classes: int, device: torch.device) -> Tensor:
     return weight
 
 
-def deep_supervision_loss(outputs: list[Tensor], target: Tensor, known: Tensor,
-                          rare_voxels: float = RARE_VOXELS) -> Tensor:
+def deep_supervision_loss(outputs: list[Tensor], target: Tensor, known: Tensor, rare_voxels: float = RARE_VOXELS,
+                          absent_voxels: float = 0.0) -> Tensor:
     """Weighted sum over resolutions, weights 1, 1/2, 1/4 … normalised (nnU-Net, lowest resolution left in).
 
     Args:
         outputs: logits from full to low resolution, each (B, C, z, y, x).
         target: (B, Z, Y, X); lower resolutions take every second voxel, which keeps small labels exact.
         known: (B, C) bool.
-        rare_voxels: see `segmentation_loss`.
+        rare_voxels, absent_voxels: see `segmentation_loss`; the latter in voxels of the full resolution.
     """
     weights = [0.5**level for level in range(len(outputs))]
     total = 0.0
     for weight, logits in zip(weights, outputs, strict=True):
         step = [full // low for full, low in zip(target.shape[1:], logits.shape[2:], strict=True)]
         lower = target[:, :: step[0], :: step[1], :: step[2]]
-        total = total + weight * segmentation_loss(logits, lower, known, rare_voxels)
+        total = total + weight * segmentation_loss(logits, lower, known, rare_voxels, absent_voxels / math.prod(step))
     return total / sum(weights)
 
 

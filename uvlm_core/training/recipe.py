@@ -18,21 +18,22 @@ PARTS = ("encoder", "segmenter", "classifier", "injection", "language")
 class StageRecipe:
     """One training stage.
 
-    `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes
-    whole cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one
-    optimizer step, whose cases all processes share; `checkpointing` computes the activations of encoder and segmenter
-    twice instead of keeping them; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight`
-    keeps the segmentation loss in stage 2; `rare_voxels` is how much more a voxel of a rare label counts in the
-    cross-entropy of the masks (0: all alike, which ends with masks that are not too large); `draw` gives the odds with
-    which a patch is drawn around a label (default 3 for a lesion, 1 for an organ); `fixed_norms` measures the norms of
-    encoder and segmenter on so many whole cases and keeps them from then on (0: leaves the norms as they are), after
-    which patches and whole scans are seen alike; `recombined` is the share
-    of report batches that practise text on recombined findings without an image (1: no image at all, a warm-up that
-    needs no trained encoder); `ema` is the decay of the averaged weights that validation and the bundle use;
-    `patience` ends the stage after so many validations without a better score (0: never); `keep_best` also validates
-    before the first step and ends with the best weights instead of the last; `optimizer` is adamw or sgd (momentum
-    0.99, Nesterov, as nnU-Net); `trained_parts` names the parts of the model that may change (encoder, segmenter,
-    classifier, injection, language), None is all that the stage needs.
+    `kind` is segmentation, classification or report; `patch` is (Z, Y, X) voxels of the model grid, None takes whole
+    cases; `sources` names the data sources to train on, None takes all; `accumulate` batches make one optimizer step,
+    whose cases all processes share; `checkpointing` computes the activations of encoder and segmenter twice instead
+    of keeping them; `encoder_rate` multiplies `rate` for encoder and segmenter; `segmentation_weight` keeps the
+    segmentation loss in stage 2; `rare_voxels` is how much more a voxel of a rare label counts in the cross-entropy
+    of the masks (0: all alike, which ends with masks that are not too large); `absent_voxels` makes a false mask of a
+    label that is not there cost as much as so many voxels too many of one that is (0: only its voxels count); `draw`
+    gives the odds with which a patch is drawn around a label (default 3 for a lesion, 1 for an organ); `fixed_norms`
+    measures the norms of encoder and segmenter on so many whole cases and keeps them from then on (0: leaves the
+    norms as they are), after which patches and whole scans are seen alike; `recombined` is the share of report
+    batches that practise text on recombined findings without an image (1: no image at all, a warm-up that needs no
+    trained encoder); `ema` is the decay of the averaged weights that validation and the bundle use; `patience` ends
+    the stage after so many validations without a better score (0: never); `keep_best` also validates before the first
+    step and ends with the best weights instead of the last; `optimizer` is adamw or sgd (momentum 0.99, Nesterov, as
+    nnU-Net); `trained_parts` names the parts of the model that may change (encoder, segmenter, classifier, injection,
+    language), None is all that the stage needs.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class StageRecipe:
     encoder_rate: float = 1.0
     segmentation_weight: float = 0.0
     rare_voxels: float = 0.5
+    absent_voxels: float = 0.0
     draw: dict = field(default_factory=dict)
     fixed_norms: int = 0
     augment: bool = True

@@ -40,7 +40,7 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
     def loss(network: UVLM, part: Part):
         image, target, known = (tensor.to(device) for tensor in batches(part))
         outputs = network.segment(network.encode(image), deep_supervision=True)[:3]
-        value = deep_supervision_loss(outputs, target, known, recipe.rare_voxels)
+        value = deep_supervision_loss(outputs, target, known, recipe.rare_voxels, recipe.absent_voxels)
         return value, {}
 
     return StageTask(loss, lambda network: validate_segmentation(network, held_out))
