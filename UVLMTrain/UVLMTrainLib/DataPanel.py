@@ -16,6 +16,7 @@ from UVLMTrainLib.Wording import severityTitle
 THUMBNAIL, PICTURE = 40, 150  # pixels
 MOST_THUMBNAILS = 500  # rows that are high enough for one
 KEPT_SETTING = "trainingFolder"  # of UVLMReport
+SPLIT = ("--validation", "0.2", "--test", "0")  # the panel judges on validation cases, and would leave a test split idle
 COLOURS = {"error": "#b3261e", "warning": "#9a6700"}
 
 
@@ -158,7 +159,7 @@ class DataPanel:
         titles = [_("Importing…"), _("Splitting…"), _("Checking every case…")]
         names = ["--mapping", self.mapping] if self.mapping else []
         self._run([["dataset", "import", kind or "auto", folder, "-o", table, "--on-error", "skip", *names],
-                   ["dataset", "split", table], ["dataset", "check", table, "-o", checked, *names]],
+                   ["dataset", "split", table, *SPLIT], ["dataset", "check", table, "-o", checked, *names]],
                   lambda outputs: self.readTable(), self.ui.casesRemark,
                   lambda number: self._say(titles[number]))
         self._counter.start()
