@@ -113,8 +113,18 @@ def test_heat_map_follows_sentence_and_stage(panel, app):
     assert composite.GetForegroundVolumeID() == before
 
 
-def test_surfaces_are_made_one_after_the_other_and_are_slicers(panel, app):
+class Counted:
+    def __init__(self, function):
+        self.function, self.count = function, 0
+
+    def __call__(self, *arguments):
+        self.count += 1
+        return self.function(*arguments)
+
+
+def test_surfaces_are_made_one_after_the_other_and_are_slicers(monkeypatch, panel, app):
     import vtk
+    from UVLMReportLib import Surfaces
     from UVLMReportLib.Surfaces import CLOSED_SURFACE, haveSurfaces
 
     node = panel.study.segmentationNode
@@ -124,9 +134,12 @@ def test_surfaces_are_made_one_after_the_other_and_are_slicers(panel, app):
     panel.ui.show3DCheckBox.checked = False  # stops it
     app.processEvents(0.3)
     assert not haveSurfaces(segmentation) and not display.GetVisibility3D()
+    made = Counted(Surfaces._surface)
+    monkeypatch.setattr(Surfaces, "_surface", made)
     panel.ui.show3DCheckBox.checked = True
     assert app.processUntil(lambda: haveSurfaces(segmentation), 60)
     assert display.GetVisibility3D()
+    assert made.count == segmentation.GetNumberOfSegments()  # Slicer made none of them by itself
     names = ["liver", "liver_lesion_1", "spine"]
     own = {name: vtk.vtkPolyData() for name in names}
     for name in names:
@@ -137,6 +150,33 @@ def test_surfaces_are_made_one_after_the_other_and_are_slicers(panel, app):
         whole = segmentation.GetSegment(name).GetRepresentation(CLOSED_SURFACE)
         assert own[name].GetNumberOfPoints() == whole.GetNumberOfPoints() > 100
         np.testing.assert_allclose(own[name].GetBounds(), whole.GetBounds(), atol=1e-3)
+
+
+def test_the_surface_of_a_large_mask_is_coarser_and_in_its_place(monkeypatch, panel, app):
+    from UVLMReportLib import Surfaces
+    from UVLMReportLib.JourneyScene import drained
+
+    monkeypatch.setattr(Surfaces, "COARSE_MM", (10.0,))  # the phantom's voxels are larger than a scan's
+    segmentation = panel.study.segmentationNode.GetSegmentation()
+    points, bounds = [], []
+    for most in (Surfaces.FINE_VOXELS, 1000):
+        monkeypatch.setattr(Surfaces, "FINE_VOXELS", most)
+        segmentation.RemoveRepresentation(Surfaces.CLOSED_SURFACE)
+        drained(Surfaces.makingSurfaces(panel.study.segmentationNode))
+        surface = segmentation.GetSegment("liver").GetRepresentation(Surfaces.CLOSED_SURFACE)
+        points.append(surface.GetNumberOfPoints())
+        bounds.append(surface.GetBounds())
+    assert points[1] < 0.9 * points[0]
+    np.testing.assert_allclose(bounds[1], bounds[0], atol=10)
+
+
+@pytest.mark.parametrize(("shape", "spacing", "steps"), [
+    ((40, 40, 40), (0.7, 0.7, 0.7), [1, 1, 1]), ((300, 400, 400), (1.0, 0.7, 0.7), [3, 4, 4]),
+    ((60, 400, 400), (5.0, 0.7, 0.7), [1, 4, 4]), ((600, 600, 600), (0.5, 0.5, 0.5), [6, 6, 6])])
+def test_slices_that_are_far_apart_are_all_looked_at(shape, spacing, steps):
+    from UVLMReportLib.Surfaces import everyNth
+
+    assert everyNth(shape, spacing) == steps
 
 
 def test_isolate_shows_only_the_chosen_masks(panel):
