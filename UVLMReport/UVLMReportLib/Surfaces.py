@@ -49,7 +49,7 @@ def everyNth(shape, spacing):
     """
     steps = [1, 1, 1]
     for coarse in COARSE_MM:
-        if math.prod(math.ceil(size / step) for size, step in zip(shape, steps)) <= FINE_VOXELS:
+        if math.prod(math.ceil(size / step) for size, step in zip(shape, steps, strict=True)) <= FINE_VOXELS:
             break
         steps = [max(1, int(coarse / own + 0.01)) for own in spacing]
     return steps

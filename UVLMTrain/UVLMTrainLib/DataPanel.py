@@ -16,7 +16,7 @@ from UVLMTrainLib.Wording import severityTitle
 THUMBNAIL, PICTURE = 40, 150  # pixels
 MOST_THUMBNAILS = 500  # rows that are high enough for one
 KEPT_SETTING = "trainingFolder"  # of UVLMReport
-SPLIT = ("--validation", "0.2", "--test", "0")  # the panel judges on validation cases, and would leave a test split idle
+SPLIT = ("--validation", "0.2", "--test", "0")  # a test split would lie idle: the panel judges on these
 COLOURS = {"error": "#b3261e", "warning": "#9a6700"}
 
 
