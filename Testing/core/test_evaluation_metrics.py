@@ -76,6 +76,15 @@ def test_thresholds_separate_what_can_be_separated():
     assert classification_metrics(truth, probability, thresholds)["per_pathology"][0]["f1"] == 1
 
 
+def test_one_odd_case_does_not_decide_a_threshold():
+    truth = np.array([0] * 20 + [1] * 6, float)[:, None]
+    probability = np.array([0.01] * 19 + [0.04] + [0.03] + [0.99] * 5)[:, None]
+    assert choose_thresholds(truth, probability)[0] == pytest.approx(0.5, abs=0.05)
+    probability[20] = 0.3  # a finding whose cases do lie low keeps its low threshold
+    probability[21:24] = 0.2
+    assert choose_thresholds(truth, probability)[0] < 0.2
+
+
 def test_auc_counts_ties_half_and_unknown_rows_not():
     assert area_under_curve(np.array([True, False, False]), np.array([0.5, 0.5, 0.1])) == pytest.approx(0.75)
     truth = np.array([[1.0], [np.nan], [0.0]])

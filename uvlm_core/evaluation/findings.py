@@ -62,7 +62,9 @@ def area_under_curve(actual: np.ndarray, score: np.ndarray) -> float:
 def choose_thresholds(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """(F,) thresholds of the highest F1, in the middle between the two neighbouring probabilities.
 
-    Findings that are never present or never absent keep 0.5.
+    Of thresholds that half a missed case would make equal, the one nearest to one half is taken: a single case with
+    a probability of 0.03 must not decide how every scan is read. Findings that are never present or never absent
+    keep 0.5.
     """
     chosen = np.full(truth.shape[1], 0.5)
     for column in range(truth.shape[1]):
@@ -73,9 +75,9 @@ def choose_thresholds(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
         edges = np.unique(score)
         middles = np.concatenate([(edges[1:] + edges[:-1]) / 2, [0.5]])
         figures = [_one(actual.astype(float), score, middle)["f1"] for middle in middles]
-        best = max(figures)
-        # of equally good ones the nearest to one half: the least fitted to these cases
-        equal = [middle for middle, figure in zip(middles, figures, strict=True) if figure == best]
+        one_case = 1 / (2 * actual.sum() - 1)  # what a perfect F1 loses by one miss
+        enough = max(figures) - one_case / 2
+        equal = [middle for middle, figure in zip(middles, figures, strict=True) if figure >= enough]
         chosen[column] = min(equal, key=lambda middle: abs(middle - 0.5))
     return chosen.clip(0.02, 0.98)
 
