@@ -56,5 +56,5 @@ def brightest(values, body):
     inside = values[body]
     if not inside.size or inside.max() <= 0 or inside.min() == inside.max():
         return None
-    percent = numpy.where(body, values * (100 / inside.max()), 0).astype(numpy.float32)
+    percent = numpy.where(body, values / inside.max() * 100, 0).astype(numpy.float32)
     return percent, max(FAINTEST, float(numpy.quantile(percent[body], 1 - BRIGHTEST_SHARE)))

@@ -98,7 +98,7 @@ class PanelJourneys:
         self.assertIsNone(panel.attribution.node)
         panel.ui.attributionCheckBox.setChecked(True)
         node = panel.attribution.node
-        self.assertAlmostEqual(float(slicer.util.arrayFromVolume(node).max()), 100.0, 3)
+        self.assertEqual(float(slicer.util.arrayFromVolume(node).max()), 100.0)
         composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
         self.assertEqual(composite.GetForegroundVolumeID(), node.GetID())
         panel.ui.attributionCheckBox.setChecked(False)

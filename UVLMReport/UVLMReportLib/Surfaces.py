@@ -25,8 +25,8 @@ def makingSurfaces(segmentationNode):
 
     Slicer's own conversion of all masks at once goes over the whole label map for each of them: on a scan of
     512 x 512 x 300 voxels with twenty masks the window would stand still for ten seconds. Here Slicer converts each
-    mask by itself, cut out of the label map; the surface is the same. Of a large organ it sees every second or third
-    voxel, or its surface alone would take up to a second.
+    mask by itself, cut out of the label map; the surface is the same. Of a large organ it sees only voxels up to 3 mm
+    apart, or its surface alone would take up to a second.
     """
     segmentation = segmentationNode.GetSegmentation()
     # Slicer counts what its first segment by name has as what all have, and makes up for the others at once
