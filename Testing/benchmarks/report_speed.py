@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -55,9 +54,7 @@ def main() -> None:
         scan = write_scan(scan.parent.parent)
     with tempfile.TemporaryDirectory() as folder:
         runs = [time_report(scan, Path(folder, str(number)), options.bundle) for number in range(options.runs)]
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    numbers = {"scan": scan.name, "cores": os.cpu_count(), "machine": platform.platform(),
-               "largest_child_mib": children, "runs": runs}
+    numbers = {"scan": scan.name, "cores": os.cpu_count(), "machine": platform.platform(), "runs": runs}
     options.out.write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
     print(json.dumps(numbers, indent=1))
 

@@ -71,9 +71,9 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import uvlm_core.training.estimate, uvlm_core.training.segmentation
-from uvlm_core.training.memory import _now_mib
+from uvlm_core.inference.machine import status_mib
 from uvlm_core.training.run import train_command
-limit = int((_now_mib("VmSize:") + 1000) * 2**20)
+limit = int((status_mib("VmSize") + 1000) * 2**20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 train_command(sys.argv[1], Path(sys.argv[2]))
 """

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-
 import torch
 
-from uvlm_core.inference.machine import forget_peak_memory, peak_memory_mib
+from uvlm_core.inference.machine import forget_peak_memory, peak_memory_mib, status_mib
 from uvlm_core.worker.memory import give_back_memory, machine_memory_mib
-
-STATUS = Path("/proc/self/status")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -33,7 +28,7 @@ def peak_mib(device: torch.device) -> float:
     """Peak since `start_counting`: on a CPU of the whole process, on a GPU of its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return _now_mib("VmHWM:") or float(peak_memory_mib() or 0)
+    return float(peak_memory_mib() or 0)
 
 
 def available_mib(device: torch.device) -> float | None:
@@ -42,15 +37,7 @@ def available_mib(device: torch.device) -> float | None:
         free, _ = torch.cuda.mem_get_info(device)
         return (free + torch.cuda.memory_reserved(device)) / 2**20
     _, free = machine_memory_mib()
-    return None if free is None else min(free + _now_mib("VmRSS:"), _limit_mib())
-
-
-def _now_mib(name: str) -> float:
-    with contextlib.suppress(OSError):
-        for line in STATUS.read_text("ascii").splitlines():
-            if line.startswith(name):
-                return int(line.split()[1]) / 1024
-    return 0.0
+    return None if free is None else min(free + status_mib("VmRSS"), _limit_mib())
 
 
 def _limit_mib() -> float:
@@ -62,4 +49,4 @@ def _limit_mib() -> float:
     most, _ = limits.getrlimit(limits.RLIMIT_AS)
     if most == limits.RLIM_INFINITY:
         return float("inf")
-    return max(0.0, most / 2**20 - _now_mib("VmSize:") + _now_mib("VmRSS:"))
+    return max(0.0, most / 2**20 - status_mib("VmSize") + status_mib("VmRSS"))
