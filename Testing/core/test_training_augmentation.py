@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from uvlm_core.errors import RecipeError
 from uvlm_core.labels import IGNORE, label_named, labels
+from uvlm_core.model.config import preset
+from uvlm_core.model.uvlm import UVLM
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.report.labeler import label_sentence
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, mirror_table, random_intensity, random_patch
+from uvlm_core.training.prepare import prepare
+from uvlm_core.training.recipe import StageRecipe
+from uvlm_core.training.segmentation import augmented_patch, segmentation_task
 
 
 def test_mirroring_swaps_image_masks_and_words_together():
@@ -64,3 +73,41 @@ def test_a_cropped_field_of_view_is_unknown_and_not_background():
     for seed in range(10):
         crop_field_of_view(image, target, np.random.default_rng(seed))
     assert (target == IGNORE).any() and ((image == -1000) == (target == IGNORE)).all()
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory):
+    source = {"name": "healthy", "kind": "phantoms", "count": 1, "first_seed": 8, "region": "abdomen", "share": 0.0,
+              "shape": [72, 96, 96], "spacing": [3.0, 3.0, 3.0]}
+    return prepare([source], preset("demo").grid, tmp_path_factory.mktemp("cases"), None)[0]
+
+
+def test_lesions_are_planted_into_a_patch_inside_their_organ(healthy):
+    stage = StageRecipe("segmentation", 1, patch=(48, 64, 64), draw={"kidney_left": 1000.0})
+    lesion, kidneys = label_named("kidney_lesion").id, [label_named(f"kidney_{side}").id for side in ("left", "right")]
+    planted = 0
+    for seed in range(6):
+        plain, with_it = (augmented_patch(healthy, kind, np.random.default_rng(seed))[1]
+                          for kind in (stage, replace(stage, plant={"kidney_lesion": 1.0})))
+        below = plain[(with_it == lesion) & (plain != IGNORE)]
+        assert not (plain == lesion).any() and np.isin(below, [0, *kidneys]).all()
+        planted += np.isin(below, kidneys).any()
+    assert planted >= 4
+    assert not (np.asarray(healthy.target) == lesion).any(), "the case itself is left alone"
+
+
+def test_nothing_is_planted_that_the_data_set_does_not_annotate(healthy):
+    known = healthy.known.copy()
+    known[label_named("kidney_lesion").id] = False
+    stage = StageRecipe("segmentation", 1, patch=(48, 64, 64), draw={"kidney_left": 1000.0},
+                        plant={"kidney_lesion": 1.0})
+    targets = [augmented_patch(replace(healthy, known=known), stage, np.random.default_rng(seed))[1]
+               for seed in range(6)]
+    assert not any((target == label_named("kidney_lesion").id).any() for target in targets)
+
+
+@pytest.mark.parametrize("option", ["draw", "plant"])
+def test_a_label_that_does_not_exist_is_named(healthy, option):
+    stage = StageRecipe("segmentation", 1, patch=(48, 64, 64), **{option: {"kidney_lesoin": 1.0}})
+    with pytest.raises(RecipeError, match=f"'{option}'.*kidney_lesoin"):
+        segmentation_task(UVLM(preset("demo")), [healthy], [], stage, 1)

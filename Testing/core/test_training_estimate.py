@@ -73,7 +73,7 @@ from pathlib import Path
 import uvlm_core.training.estimate, uvlm_core.training.segmentation
 from uvlm_core.inference.machine import status_mib
 from uvlm_core.training.run import train_command
-limit = int((status_mib("VmSize") + 1000) * 2**20)
+limit = int((status_mib("VmSize") + 1500) * 2**20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 train_command(sys.argv[1], Path(sys.argv[2]))
 """
@@ -81,7 +81,7 @@ train_command(sys.argv[1], Path(sys.argv[2]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the process's memory is limited")
 def test_out_of_memory_is_answered_with_what_would_fit(tmp_path):
-    stage = {"kind": "segmentation", "steps": 2, "batch": 4, "patch": [48, 64, 64], "precision": "fp32"}
+    stage = {"kind": "segmentation", "steps": 2, "batch": 8, "patch": [48, 64, 64], "precision": "fp32"}
     (tmp_path / "tiny.json").write_text(json.dumps({**RECIPE, "stages": [stage]}))
     run = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path / "tiny.json"), str(tmp_path / "run")], cwd=ROOT,
                          env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)

@@ -137,9 +137,19 @@ def test_a_mask_of_a_class_that_is_not_there_costs_by_its_size():
         with_it, without = (segmentation_loss(logits, target, known, 0.0, absent) for absent in (25.0, 0.0))
         return float(with_it - without)
 
-    assert cost(25, 2) == pytest.approx(math.log(2) / 2, rel=1e-3)  # a mean over two classes that are known
-    assert cost(75, 2) == pytest.approx(math.log(4) / 2, rel=1e-3)
+    assert cost(25, 2) == pytest.approx(math.log(2), rel=1e-3)
+    assert cost(75, 2) == pytest.approx(math.log(4), rel=1e-3)
     assert cost(25, 3) <= 0  # what nobody annotated is no error
+
+
+def test_a_missed_class_costs_the_same_however_many_others_are_rightly_silent():
+    target = torch.zeros(1, 4, 10, 10, dtype=torch.long)
+    target[0, 0] = 1
+    missed = one_hot_logits(torch.zeros_like(target), 12)
+    few, many = torch.zeros(1, 12, dtype=torch.bool), torch.ones(1, 12, dtype=torch.bool)
+    few[0, :2] = True
+    alone, among = (float(segmentation_loss(missed, target, known, 0.0, 30.0)) for known in (few, many))
+    assert among == pytest.approx(alone, rel=1e-3)
 
 
 @pytest.mark.parametrize(("rare_voxels", "absent_voxels"), [(0.0, 0.0), (0.5, 0.0), (0.5, 20.0)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from uvlm_core.labels import IGNORE, labels
@@ -41,6 +43,23 @@ def insert_findings(volume: Volume, label_map: np.ndarray, seed: int, share: flo
                                {"Medical material": extras["medical_material"]} if "medical_material" in extras else {})
     imaged = imaged_regions(np.where(scene.labels >= 254, 0, scene.labels), volume.voxel_volume_ml)
     return PhantomCase(Volume(array, volume.ijk_to_ras, volume.name, volume.meta), out, planted, imaged, seed)
+
+
+def plant_in_patch(hu: np.ndarray, label_map: np.ndarray, spacing: tuple[float, float, float],
+                   shares: Mapping[str, float], rng: np.random.Generator) -> None:
+    """Draws lesions into a training patch, in place, where it has room for them.
+
+    Args:
+        hu, label_map: (Z, Y, X) float32 and uint8, z to superior, y to posterior, x to the patient's left.
+        shares: lesion label -> chance that it is tried.
+    """
+    wanted = {name for name, share in shares.items() if rng.random() < share}
+    if not wanted:
+        return
+    scene = Scene(hu, label_map, spacing, rng)
+    before = label_map.copy()
+    draw_findings(scene, wanted)
+    _add_texture(scene, before)
 
 
 def _add_texture(scene: Scene, before: np.ndarray) -> None:

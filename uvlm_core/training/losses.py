@@ -71,11 +71,12 @@ def _sample_loss(log_probability: Tensor, target: Tensor, known: Tensor, rare_vo
 
 
 def _log_dice_loss(overlap: Tensor, mass: Tensor, volume: Tensor, known: Tensor, absent_voxels: float) -> Tensor:
-    """Weighted mean of - log Dice over the classes (C,) of one sample, background left out.
+    """Weighted mean of - log Dice over the classes (C,) that are there, background left out, and false masks beside it.
 
-    A class that is not there has no Dice. With `absent_voxels` a its probability mass m counts as - log(a / (m + a)),
-    the Dice of a class of a voxels that is hit and drawn too large by m: otherwise a lesion that is missed costs far
-    more than one that is made up, of a few among a hundred thousand voxels, and patches are drawn around lesions.
+    A class that is not there has no Dice. With `absent_voxels` a its probability mass m adds - log(a / (m + a)), the
+    Dice of a class of a voxels that is hit and drawn too large by m: otherwise a lesion that is missed costs far more
+    than one that is made up, of a few among a hundred thousand voxels, and patches are drawn around lesions. It adds to
+    the mean and is not one more of its terms: twenty classes that are rightly silent would hide the one that is missed.
     """
     weight = _class_weights(len(known), mass.device)
     present = (volume > 0) & known
@@ -86,7 +87,7 @@ def _log_dice_loss(overlap: Tensor, mass: Tensor, volume: Tensor, known: Tensor,
     dice = (2 * overlap + SMOOTH) / (mass + volume + SMOOTH)
     if absent_voxels:
         dice = torch.where(present, dice, absent_voxels / (mass + absent_voxels))
-    return -(dice.log() * weight)[counted].sum() / weight[counted].sum()
+    return -(dice.log() * weight)[counted].sum() / weight[present if present.any() else counted].sum()
 
 
 def _large_sample_loss(logits: Tensor, target: Tensor, known: Tensor, rare_voxels: float,

@@ -25,7 +25,8 @@ class StageRecipe:
     segmentation loss in stage 2; `rare_voxels` is how much more a voxel of a rare label counts in the cross-entropy
     of the masks (0: all alike, which ends with masks that are not too large); `absent_voxels` makes a false mask of a
     label that is not there cost as much as so many voxels too many of one that is (0: only its voxels count); `draw`
-    gives the odds with which a patch is drawn around a label (default 3 for a lesion, 1 for an organ); `fixed_norms`
+    gives the odds with which a patch is drawn around a label (default 3 for a lesion, 1 for an organ); `plant` gives
+    the chance with which a synthetic lesion of a label is drawn into a patch that has room for one; `fixed_norms`
     measures the norms of encoder and segmenter on so many whole cases and keeps them from then on (0: leaves the
     norms as they are), after which patches and whole scans are seen alike; `recombined` is the share of report
     batches that practise text on recombined findings without an image (1: no image at all, a warm-up that needs no
@@ -55,6 +56,7 @@ class StageRecipe:
     rare_voxels: float = 0.5
     absent_voxels: float = 0.0
     draw: dict = field(default_factory=dict)
+    plant: dict = field(default_factory=dict)
     fixed_norms: int = 0
     augment: bool = True
     mirror: float = 0.0

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from uvlm_core.errors import RecipeError
-from uvlm_core.labels import IGNORE, labels
+from uvlm_core.labels import IGNORE, label_named, labels
 from uvlm_core.model.uvlm import UVLM
+from uvlm_core.phantom.insertion import plant_in_patch
+from uvlm_core.phantom.lesions import DRAWN
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, random_intensity, random_patch
 from uvlm_core.training.loop import StageTask
 from uvlm_core.training.losses import deep_supervision_loss
@@ -30,6 +32,9 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
         raise RecipeError("None of the training cases has masks; the segmentation stage needs some.")
     if unknown := sorted(set(recipe.draw) - {label.name for label in labels()}):
         raise RecipeError(f"'draw' of the segmentation stage names labels that do not exist: {', '.join(unknown)}.")
+    if unknown := sorted(set(recipe.plant) - {row[0] for row in DRAWN}):
+        raise RecipeError(f"'plant' of the segmentation stage names what cannot be drawn: {', '.join(unknown)}. "
+                          f"Known are {', '.join(row[0] for row in DRAWN)}.")
 
     def make(part: Part):
         rows = [row_generator(seed, 1, part, row) for row in part.rows(recipe.batch)]
@@ -69,6 +74,9 @@ def augmented_patch(case: GridCase, recipe: StageRecipe, rng: np.random.Generato
     if not recipe.augment:
         return cut(case.image, start, size, -1000).astype(np.float32), cut(case.target, start, size, 0)
     image, target = random_patch(case.image, case.target, size, start, rng)
+    if recipe.plant:
+        shares = {name: share for name, share in recipe.plant.items() if case.known[label_named(name).id]}
+        plant_in_patch(image, target, tuple(np.linalg.norm(case.ijk_to_ras[:3, 2::-1], axis=0)), shares, rng)
     image = random_intensity(image, rng)
     if rng.random() < 0.15:
         crop_field_of_view(image, target, rng)
