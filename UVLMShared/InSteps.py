@@ -8,10 +8,11 @@ import qt
 from UVLMShared.SingleShot import later
 
 SLICE_SECONDS = 0.03  # of each tick of the event loop
+ALONE = object()  # yielded before a step that takes longer than that: it gets a tick of its own
 
 
 class InSteps:
-    """Runs a generator that yields between steps of a few milliseconds each.
+    """Runs a generator that yields between steps of a few milliseconds each, and ALONE before a longer one.
 
     Slicer's scene must only be touched by the main thread; so big arrays are copied, and many segments made, in parts.
     `done(result)` gets what the generator returns, `failed(error)` what it raises; after `stop()` neither is called.
@@ -39,7 +40,8 @@ class InSteps:
         end = time.perf_counter() + SLICE_SECONDS
         try:
             while self._steps is not None and time.perf_counter() < end:
-                next(self._steps)
+                if next(self._steps) is ALONE:
+                    break
         except StopIteration as finished:
             self._finish()
             self._call(self._done, finished.value)

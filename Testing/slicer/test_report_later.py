@@ -30,3 +30,25 @@ def test_timers_go_when_their_work_is_done(openModule, app):
         return timers() <= before
 
     assert app.processUntil(gone, 5)
+
+
+def test_a_long_step_gets_a_tick_of_its_own(openModule, app):
+    openModule("UVLMReport")
+    from UVLMShared.InSteps import ALONE, InSteps
+
+    beats, seen, results = [], [], []
+    beat = qt.QTimer()
+    beat.connect("timeout()", lambda: beats.append(1))
+    beat.start(0)
+
+    def work():
+        for step in (None, None, ALONE):
+            seen.append(len(beats))
+            yield step
+        seen.append(len(beats))
+        return "done"
+
+    InSteps(work(), results.append, results.append)
+    assert app.processUntil(lambda: results, 5) and results == ["done"]
+    beat.stop()
+    assert seen[0] == seen[1] == seen[2] < seen[3], "short steps share a tick, the long one waits for the next"

@@ -240,7 +240,7 @@ def test_the_find_key_is_the_reports_in_the_report_and_slicers_elsewhere(panel, 
 
 
 def test_font_size_is_remembered(panel):
-    from UVLMReportLib import Settings
+    from UVLMShared import Settings
 
     before = panel.editor.fontSize()
     panel.ui.largerButton.click()

@@ -27,7 +27,7 @@ def widget(openModule):
 @pytest.fixture()
 def settings():
     """UVLM's settings, as they were afterwards."""
-    from UVLMReportLib import Settings
+    from UVLMShared import Settings
 
     names = ("recentModels", "modelsFolder", "trainingFolder", "exportFolder")
     before = {name: Settings.value(name, None) for name in names}

@@ -135,7 +135,8 @@ def test_what_a_refused_model_does_is_shown_too(lib, app, tmp_path):
 
 def test_kept_cases_of_the_report_module_are_one_click_away(lib, app, tmp_path):
     import slicer
-    from UVLMTrainLib import Settings
+
+    from UVLMShared import Settings
 
     ui = slicer.modules.UVLMTrainWidget.ui
     ui.keptCasesButton.click()

@@ -7,7 +7,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib import Settings
+from UVLMShared import Settings
 
 WARNING = "color: #b3261e;"
 

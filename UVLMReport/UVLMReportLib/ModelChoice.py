@@ -6,9 +6,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib import Settings
 from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.Wording import duration, memory
+from UVLMShared import Settings
 
 
 class ModelChoice:

@@ -4,7 +4,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib import Settings
 from UVLMReportLib.ChangesView import ChangesView
 from UVLMReportLib.ChecksList import ChecksList, pointsOf
 from UVLMReportLib.EditorEvents import EditorEvents
@@ -14,6 +13,7 @@ from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.ReportMarks import ReportMarks, marksAt
 from UVLMReportLib.ReportText import ReportText
 from UVLMReportLib.Signing import Signing
+from UVLMShared import Settings
 from UVLMShared.SingleShot import singleShot
 
 SMALLEST, LARGEST = 7, 28  # points

@@ -4,8 +4,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from UVLMReportLib import Settings
 from UVLMReportLib.ChangesView import clock
+from UVLMShared import Settings
 
 SIGNED, ADDENDUM = "#1b7f3b", "#8a5a00"
 

@@ -6,8 +6,9 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from UVLMShared import Settings
 from UVLMShared.InSteps import InSteps
-from UVLMTrainLib import CaseRows, CaseScene, Settings
+from UVLMTrainLib import CaseRows, CaseScene
 from UVLMTrainLib.CoreCommand import CoreCommand
 from UVLMTrainLib.FileChoice import askFile, askFolder
 from UVLMTrainLib.RowsTable import RowsTable

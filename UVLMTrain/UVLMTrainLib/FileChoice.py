@@ -5,7 +5,7 @@ import os
 import qt
 import slicer
 
-from UVLMTrainLib import Settings
+from UVLMShared import Settings
 
 
 def askFolder(title, setting, start=""):

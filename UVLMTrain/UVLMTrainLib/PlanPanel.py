@@ -5,7 +5,8 @@ import shutil
 
 from slicer.i18n import tr as _
 
-from UVLMTrainLib import Recipes, Settings
+from UVLMShared import Settings
+from UVLMTrainLib import Recipes
 from UVLMTrainLib.CoreCommand import CoreCommand
 from UVLMTrainLib.FileChoice import askFile, askFolder, askNewFile
 from UVLMTrainLib.RunFolder import PLAN, readJson

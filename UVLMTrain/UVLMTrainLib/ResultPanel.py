@@ -5,8 +5,9 @@ import os
 import slicer
 from slicer.i18n import tr as _
 
+from UVLMShared import Settings
 from UVLMShared.InSteps import InSteps
-from UVLMTrainLib import ResultRows, Settings
+from UVLMTrainLib import ResultRows
 from UVLMTrainLib import RunFolder as Run
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.RunPanel import ACTIVE

@@ -6,8 +6,8 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from UVLMShared import Settings
 from UVLMTrainLib import RunFolder as Run
-from UVLMTrainLib import Settings
 from UVLMTrainLib.CurvePlot import CurvePlot
 from UVLMTrainLib.MetricsReader import MetricsReader, columns, points, secondsPerStep
 from UVLMTrainLib.Recipes import RecipeTrouble

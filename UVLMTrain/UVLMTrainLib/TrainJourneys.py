@@ -10,9 +10,10 @@ import time
 import qt
 import slicer
 
+from UVLMShared import Settings
 from UVLMShared.Bootstrap import coreRoot, makeCoreImportable
 from UVLMShared.PythonProgram import pythonSlicer
-from UVLMTrainLib import CaseScene, RunChild, Settings
+from UVLMTrainLib import CaseScene, RunChild
 from UVLMTrainLib import RunFolder as Run
 from UVLMTrainLib.CoreCommand import CoreCommand
 

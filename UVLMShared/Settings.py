@@ -1,4 +1,4 @@
-"""What the user chose for good, in Slicer's settings under UVLM/."""
+"""What the user chose for good, in Slicer's settings under UVLM/, for both modules."""
 
 import os
 
@@ -23,12 +23,12 @@ def setValue(name, newValue):
 
 
 def recentModels():
-    """Folders of models that were used, the latest first; those that are gone are left out."""
+    """Folders of the models that UVLMReport offers, the latest first; those that are gone are left out."""
     kept = value("recentModels", ()) or ()
     paths = [kept] if isinstance(kept, str) else [str(path) for path in kept]
     return [path for path in paths if os.path.isfile(os.path.join(path, "bundle.json"))]
 
 
 def addRecentModel(path):
-    """Puts a folder first in the list of recent models."""
+    """Puts a folder first among the models that UVLMReport offers."""
     setValue("recentModels", ([path] + [known for known in recentModels() if known != path])[:LONGEST_RECENT])
