@@ -171,8 +171,8 @@ def test_the_surface_of_a_large_mask_is_coarser_and_in_its_place(monkeypatch, pa
 
 
 @pytest.mark.parametrize(("shape", "spacing", "steps"), [
-    ((40, 40, 40), (0.7, 0.7, 0.7), [1, 1, 1]), ((300, 400, 400), (1.0, 0.7, 0.7), [3, 4, 4]),
-    ((60, 400, 400), (5.0, 0.7, 0.7), [1, 4, 4]), ((600, 600, 600), (0.5, 0.5, 0.5), [6, 6, 6])])
+    ((40, 40, 40), (0.7, 0.7, 0.7), [1, 1, 1]), ((300, 400, 400), (1.0, 0.7, 0.7), [4, 5, 5]),
+    ((60, 400, 400), (5.0, 0.7, 0.7), [1, 5, 5]), ((600, 600, 600), (0.5, 0.5, 0.5), [8, 8, 8])])
 def test_slices_that_are_far_apart_are_all_looked_at(shape, spacing, steps):
     from UVLMReportLib.Surfaces import everyNth
 

@@ -11,7 +11,7 @@ from UVLMShared.InSteps import ALONE
 
 CLOSED_SURFACE = "Closed surface"
 FINE_VOXELS = 350_000  # of a mask's box, up to which every voxel counts; Slicer takes some 70 ms for so many
-COARSE_MM = (1.0, 1.5, 2.0, 2.5, 3.0)  # spacings that a larger one is looked at with; the model's own is 3 mm
+COARSE_MM = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)  # of the voxels that a larger one is looked at with; 4 for all ribs
 PARAMETERS = ("Smoothing factor", "Decimation factor", "Compute surface normals", "Conversion method")
 
 
@@ -26,7 +26,7 @@ def makingSurfaces(segmentationNode):
 
     Slicer's own conversion of all masks at once goes over the whole label map for each of them: on a scan of
     512 x 512 x 300 voxels with twenty masks the window would stand still for ten seconds. Here Slicer converts each
-    mask by itself, cut out of the label map; the surface is the same. Of a large organ it sees only voxels up to 3 mm
+    mask by itself, cut out of the label map; the surface is the same. Of a large organ it sees only voxels up to 4 mm
     apart, or its surface alone would take up to a second.
     """
     segmentation = segmentationNode.GetSegmentation()
