@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from uvlm_core.errors import CaseError
 from uvlm_core.labels import label_named
@@ -76,6 +77,18 @@ def test_left_is_where_x_points_to_the_left(cases):
         if len(left) > 50 and len(right) > 50:
             matrix = case.volume.ijk_to_ras
             assert (matrix @ [*left.mean(0)[::-1], 1])[0] < (matrix @ [*right.mean(0)[::-1], 1])[0]
+
+
+@pytest.mark.parametrize("seed", range(60, 66))
+def test_soft_organs_make_way_for_kidneys_and_pancreas(seed):
+    case = make_phantom(seed, (48, 64, 64), region="abdomen", findings=False)
+    ml = np.prod(case.volume.spacing) / 1000
+    left, right, pancreas = (case.labels == label_named(name).id
+                             for name in ("kidney_left", "kidney_right", "pancreas"))
+    assert 60 < left.sum() * ml < 350 and 60 < right.sum() * ml < 350
+    parts, _ = ndimage.label(pancreas, np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())[1:] * ml
+    assert 25 < sizes.max() < 160 and sizes.max() > 0.9 * sizes.sum()
 
 
 def test_hu_are_those_of_a_body(cases):

@@ -6,21 +6,23 @@ import numpy as np
 
 from uvlm_core.labels import label_named
 from uvlm_core.phantom.body import BodyWall
-from uvlm_core.phantom.frame import Frame
+from uvlm_core.phantom.frame import Box, Frame
 from uvlm_core.phantom.person import Person
 from uvlm_core.phantom.shapes import axes_along, ellipsoid, ellipsoid_box, smooth_min, tube
 from uvlm_core.phantom.thorax import Diaphragm
+
+Surface = tuple[Box, np.ndarray]  # a box of the frame, and in it the signed distance in mm to an organ with its fat
 
 
 def paint_abdomen(frame: Frame, wall: BodyWall, diaphragm: Diaphragm, person: Person, rng, texture, fine) -> None:
     """All organs below the diaphragm, from back to front."""
     under = np.maximum(wall.cavity + np.float32(2.5), diaphragm.distance + np.float32(2.0))
-    paint_kidneys(frame, under, person, rng, texture)
+    kept = paint_kidneys(frame, under, person, rng, texture)
     paint_bowel(frame, under, person, rng, texture, fine)
-    paint_pancreas(frame, under, person, rng, fine)
-    paint_stomach(frame, under, person, rng, texture, fine)
-    paint_spleen(frame, under, person, rng, texture)
-    paint_liver(frame, under, person, rng, texture)
+    kept += paint_pancreas(frame, person, rng, fine)
+    paint_stomach(frame, under, kept, person, rng, texture, fine)
+    paint_spleen(frame, under, kept, person, rng, texture)
+    paint_liver(frame, under, kept, person, rng, texture)
     paint_gallbladder(frame, person, rng)
     _paint_diaphragm(frame, wall, diaphragm, person)
 
@@ -33,8 +35,8 @@ def _paint_diaphragm(frame: Frame, wall: BodyWall, diaphragm: Diaphragm, person:
     frame.blend((slice(None),) * 3, occupancy, person.hu["muscle"])
 
 
-def paint_liver(frame: Frame, under: np.ndarray, person: Person, rng, texture) -> None:
-    """Right dome under the right diaphragm, left lobe across the midline, with vessels."""
+def paint_liver(frame: Frame, under: np.ndarray, kept: list[Surface], person: Person, rng, texture) -> None:
+    """Right dome under the right diaphragm, left lobe across the midline, with vessels and a kidney's impression."""
     box = frame.box((-140, -215, -165), (120, 50, 60))
     if box is None:
         return
@@ -50,6 +52,7 @@ def paint_liver(frame: Frame, under: np.ndarray, person: Person, rng, texture) -
     distance = np.maximum(np.maximum(under[box] + 0.5, (floor - z) * 0.85 + bumps),
                           np.maximum((y - back) * 0.8 + bumps, edge * 0.7))
     distance = -smooth_min(-distance, -((floor - z) * 0.8 + (y - back) * 0.3), 20)
+    _keep_off(distance, box, kept)
     hu = person.hu
     label = label_named("liver").id
     occupancy = frame.occupancy(distance)
@@ -97,7 +100,7 @@ def paint_gallbladder(frame: Frame, person: Person, rng) -> None:
         frame.paint(box, d + 2, rng.uniform(3, 18), 0)
 
 
-def paint_spleen(frame: Frame, under: np.ndarray, person: Person, rng, texture) -> None:
+def paint_spleen(frame: Frame, under: np.ndarray, kept: list[Surface], person: Person, rng, texture) -> None:
     """Crescent under the left ribs."""
     size = rng.uniform(0.85, 1.3)
     centre = np.array([102, -30, -36]) + rng.normal(0, 4, 3)
@@ -109,6 +112,7 @@ def paint_spleen(frame: Frame, under: np.ndarray, person: Person, rng, texture) 
     d = ellipsoid(*frame.at(box), centre, semi, axes)
     hollow = ellipsoid(*frame.at(box), centre + np.array([-44, -32, -8]) * size, (38, 46, 60))
     d = np.maximum(np.maximum(d, -hollow), under[box] + 1) + np.float32(1.8) * texture[box]
+    _keep_off(d, box, kept)
     mottle = 18 if person.phase == "arterial" else 2
     frame.paint(box, d, person.hu["spleen"] + np.float32(mottle) * texture[box], label_named("spleen").id)
 
@@ -121,7 +125,7 @@ def _tail(first, second) -> np.ndarray:
     return np.stack([b, np.cross(a, b)])
 
 
-def paint_stomach(frame: Frame, under: np.ndarray, person: Person, rng, texture, fine) -> None:
+def paint_stomach(frame: Frame, under: np.ndarray, kept: list[Surface], person: Person, rng, texture, fine) -> None:
     """J-shaped, with gas in front and fluid or food behind."""
     fill = rng.uniform(0.7, 1.15)
     drop = rng.normal(0, 10)
@@ -133,8 +137,9 @@ def paint_stomach(frame: Frame, under: np.ndarray, person: Person, rng, texture,
         return
     box, distance = found
     distance = np.maximum(distance + np.float32(1.6) * texture[box], under[box] + 1)
-    free = ~np.isin(frame.labels[box], [label_named(n).id for n in ("aorta", "spine", "heart", "kidney_left")])
+    free = ~np.isin(frame.labels[box], [label_named(n).id for n in ("aorta", "spine", "heart")])
     distance = np.where(free, distance, 20)
+    _keep_off(distance, box, kept)
     hu = person.hu
     frame.paint(box, distance - 2, hu["fat"], None)
     frame.paint(box, distance, hu["stomach_wall"], label_named("stomach").id)
@@ -146,9 +151,10 @@ def paint_stomach(frame: Frame, under: np.ndarray, person: Person, rng, texture,
     frame.paint(box, gas, hu["gas"])
 
 
-def paint_kidneys(frame: Frame, under: np.ndarray, person: Person, rng, texture) -> None:
-    """Cortex, medulla, sinus fat and pelvis; upper poles nearer to the spine."""
+def paint_kidneys(frame: Frame, under: np.ndarray, person: Person, rng, texture) -> list[Surface]:
+    """Cortex, medulla, sinus fat and pelvis; upper poles nearer to the spine. Returns them with their fat."""
     base = rng.normal(0, 8)
+    surfaces = []
     for side, name, centre in ((1, "kidney_left", (72, -38, -96)), (-1, "kidney_right", (-70, -42, -108))):
         centre = np.add(centre, [rng.normal(0, 4), rng.normal(0, 4), base + rng.normal(0, 6)])
         size = rng.uniform(0.9, 1.12)
@@ -171,10 +177,22 @@ def paint_kidneys(frame: Frame, under: np.ndarray, person: Person, rng, texture)
         frame.paint(box, sinus, person.hu["fat"] + 25, 0)
         pelvis = ellipsoid(*at, hilum - axes[1] * 4, (10, 8, 6), axes)
         frame.paint(box, pelvis, 8.0, 0)
+        surfaces.append((box, d - np.float32(0.5 + 0.15 * person.fat_mm)))
+    return surfaces
 
 
-def paint_pancreas(frame: Frame, under: np.ndarray, person: Person, rng, fine) -> None:
-    """Head beside the duodenum, body before the spine, tail towards the spleen; lobulated."""
+def _keep_off(distance: np.ndarray, box: Box, kept: list[Surface]) -> None:
+    """Dents a soft organ, in place, where it would reach into an organ behind it or the fat around that."""
+    for other, depth in kept:
+        common = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, other, strict=True)]
+        if all(side.start < side.stop for side in common):
+            here, there = (tuple(slice(side.start - own.start, side.stop - own.start)
+                                 for side, own in zip(common, whole, strict=True)) for whole in (box, other))
+            np.maximum(distance[here], -depth[there], out=distance[here])
+
+
+def paint_pancreas(frame: Frame, person: Person, rng, fine) -> list[Surface]:
+    """Head beside the duodenum, body before the spine, tail towards the spleen; lobulated. Returns it with its fat."""
     move = rng.normal(0, 4, 3)
     thick = rng.uniform(0.85, 1.15) * (1.05 - 0.25 * person.age)
     path = [(-26, -98, -122, 11), (-28, -102, -104, 15), (-14, -112, -90, 11), (6, -118, -82, 9.5), (28, -110, -76, 11),
@@ -183,12 +201,14 @@ def paint_pancreas(frame: Frame, under: np.ndarray, person: Person, rng, fine) -
     splenic = tube(frame, [(-14, -98, -80, 5), (15, -100, -72, 4.5), (45, -84, -62, 4), (80, -50, -48, 4)])
     if splenic:
         frame.paint(*splenic, person.hu["vein"], 0)
-    if found:
-        box, distance = found
-        lobed = distance + np.float32(1.3 + 1.5 * person.age) * np.clip(fine[box], -1.5, 1.5)
-        others = [label_named(n).id for n in ("aorta", "kidney_left", "kidney_right", "spine")]
-        free = ~np.isin(frame.labels[box], others)
-        frame.paint(box, np.where(free, lobed, 20), person.hu["pancreas"], label_named("pancreas").id)
+    if not found:
+        return []
+    box, distance = found
+    lobed = distance + np.float32(1.3 + 1.5 * person.age) * np.clip(fine[box], -1.5, 1.5)
+    others = [label_named(n).id for n in ("aorta", "kidney_left", "kidney_right", "spine")]
+    lobed = np.where(np.isin(frame.labels[box], others), np.float32(20), lobed)
+    frame.paint(box, lobed, person.hu["pancreas"], label_named("pancreas").id)
+    return [(box, lobed - np.float32(1))]
 
 
 def paint_bowel(frame: Frame, under: np.ndarray, person: Person, rng, texture, fine) -> None:

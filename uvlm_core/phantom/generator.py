@@ -18,6 +18,7 @@ from uvlm_core.volumes.volume import Volume
 REGIONS = ("chest", "abdomen", "both")
 CENTRES = {"chest": 62.0, "abdomen": -75.0, "both": -5.0}  # height in the atlas of the middle of the scan
 NORMAL_SHARE = 0.1
+DRAWING = 2  # to be raised with every change that gives a seed another phantom: prepared cases are made anew then
 
 
 def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),

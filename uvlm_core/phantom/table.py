@@ -12,7 +12,7 @@ from uvlm_core.errors import CaseError
 from uvlm_core.files import replace_file, replace_text
 from uvlm_core.labels import findings
 from uvlm_core.phantom.case import PhantomCase
-from uvlm_core.phantom.generator import make_phantom
+from uvlm_core.phantom.generator import DRAWING, make_phantom
 from uvlm_core.volumes.writing import write_labelmap, write_volume
 
 COLUMNS = ("case", "image", "label", "report", "seed", "imaged", "findings")
@@ -36,7 +36,7 @@ def write_cases(count: int, out: str | Path, seed: int = 0,
     if count < 1:
         raise CaseError(f"The number of phantoms must be at least 1; found {count}.")
     out = Path(out)
-    made_with = json.loads(json.dumps(options))
+    made_with = json.loads(json.dumps({**options, "drawing": DRAWING}))
     for number in range(count):
         path = out / "rows" / f"phantom_{seed + number}.json"
         row = _read_row(path)

@@ -121,7 +121,11 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
 
 def case_key_of(source: dict, make: Callable) -> str:
     """What decides how a case of the source is made, as a short hash: a case of other options is made anew."""
+    from uvlm_core.phantom.generator import DRAWING
+
     decides = {name: value for name, value in source.items() if name not in NOT_MADE_OF}
+    if source["kind"] in ("phantoms", "real_with_findings"):
+        decides["drawing"] = DRAWING
     text = json.dumps([decides, getattr(make, "key", None)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
