@@ -9,6 +9,7 @@ import pytest
 
 from uvlm_core.errors import CaseError, RecipeError, UVLMError
 from uvlm_core.evaluation.bundle_figures import evaluate_bundle
+from uvlm_core.phantom import generator
 from uvlm_core.phantom.table import write_cases
 from uvlm_core.resources import resource
 from uvlm_core.training.export import export_run
@@ -110,7 +111,7 @@ def test_a_run_folder_belongs_to_one_recipe(tmp_path):
         train_command(path, tmp_path / "run")
 
 
-def test_cases_of_other_options_and_damaged_ones_are_made_anew(tmp_path):
+def test_cases_of_other_options_and_damaged_ones_are_made_anew(tmp_path, monkeypatch):
     spec = GridSpec(spacing=(8.0, 8.0, 8.0))
     folder = tmp_path / "cases"
 
@@ -123,7 +124,10 @@ def test_cases_of_other_options_and_damaged_ones_are_made_anew(tmp_path):
     tokens.parent.mkdir(parents=True)
     tokens.write_bytes(b"of the first image")
     assert image(weight=0.5) == (shape, made) and tokens.exists()
-    assert image(shape=[32, 32, 32])[1] > made and not tokens.exists()
+    other, made = image(shape=[32, 32, 32])
+    assert other != shape and not tokens.exists()
+    monkeypatch.setattr(generator, "DRAWING", generator.DRAWING + 1)
+    assert image(shape=[32, 32, 32])[1] > made
     (folder / "train_10" / "case.json").write_text("{", "utf-8")
     assert image()[0] == shape
 
