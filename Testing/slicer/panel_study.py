@@ -24,7 +24,7 @@ MAP_SHAPE = (6, 8, 8)
 
 
 def make_case() -> PhantomCase:
-    """A chest and abdomen with a consolidation on the left, a pericardial effusion and a liver lesion of 39 mm."""
+    """A chest and abdomen with a consolidation on the left, a pericardial effusion and a liver lesion of 36 mm."""
     return make_phantom(SEED, SHAPE, region="both", share=0.5)
 
 

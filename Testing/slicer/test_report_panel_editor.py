@@ -39,15 +39,15 @@ def test_shows_the_report_with_its_headings(panel):
 
 
 def test_typing_reaches_the_sentence_at_its_offset(panel):
-    name = panel.sentence("39 mm")
-    panel.put_cursor("39 mm lesion")
+    name = panel.sentence("36 mm")
+    panel.put_cursor("36 mm lesion")
     panel.type(" with a bright rim")
-    assert panel.report.sentence(name).text == "There is a 39 mm lesion with a bright rim in the liver."
-    assert panel.report.sentence(name).generated_text == "There is a 39 mm lesion in the liver."
+    assert panel.report.sentence(name).text == "There is a 36 mm lesion with a bright rim in the liver."
+    assert panel.report.sentence(name).generated_text == "There is a 36 mm lesion in the liver."
     assert panel.report.sentence(name).edit == "edited"
     assert panel.text == panel.report.layout().text
     field = panel.report.sentence(name).fields[0]
-    assert panel.report.sentence(name).text[field.start:field.end] == "39 mm"
+    assert panel.report.sentence(name).text[field.start:field.end] == "36 mm"
 
 
 def test_what_was_typed_is_saved_after_a_pause_and_before_saving_the_scene(panel, app):
@@ -86,10 +86,10 @@ def test_a_full_stop_makes_two_sentences(panel):
 def test_characters_beyond_the_usual_ones(panel):
     panel.put_cursor("No pneumothorax", before=True)
     panel.type("\U0001fac1")
-    panel.put_cursor("39 mm lesion")
+    panel.put_cursor("36 mm lesion")
     panel.type("*")
     assert panel.text == panel.report.layout().text
-    assert "39 mm lesion* in the liver" in panel.report.sentence(panel.sentence("39 mm")).text
+    assert "36 mm lesion* in the liver" in panel.report.sentence(panel.sentence("36 mm")).text
 
 
 def test_undo_and_redo_by_keys(panel):
@@ -109,14 +109,14 @@ def test_undo_and_redo_by_keys(panel):
 
 
 def test_a_stale_field_is_amber_until_it_is_accepted(panel):
-    name = panel.sentence("39 mm")
-    assert panel.color_at("39 mm") != AMBER
+    name = panel.sentence("36 mm")
+    assert panel.color_at("36 mm") != AMBER
     measured(panel, "liver_lesion_1", 21.4)
-    assert panel.color_at("39 mm") == AMBER
+    assert panel.color_at("36 mm") == AMBER
     points = panel.editor.checks.points
-    assert [point.text for point in points if point.kind == "value"] == ["39 mm → 21 mm"]
-    assert "39 mm → 21 mm" in panel.editor.toolTipAt(panel.edit.cursorRect(
-        panel.editor.text.cursorOver(panel.text.index("39 mm") + 1, panel.text.index("39 mm") + 1)).center())
+    assert [point.text for point in points if point.kind == "value"] == ["36 mm → 21 mm"]
+    assert "36 mm → 21 mm" in panel.editor.toolTipAt(panel.edit.cursorRect(
+        panel.editor.text.cursorOver(panel.text.index("36 mm") + 1, panel.text.index("36 mm") + 1)).center())
     panel.ui.checksList.setCurrentRow(0)
     assert panel.ui.acceptButton.text == "Change to 21 mm"
     panel.ui.acceptButton.click()
@@ -130,8 +130,8 @@ def test_a_stale_field_can_be_dismissed(panel):
     measured(panel, "liver_lesion_1", 21.4)
     panel.ui.checksList.setCurrentRow(0)
     panel.ui.dismissButton.click()
-    assert "39 mm" in panel.text
-    assert panel.color_at("39 mm") != AMBER
+    assert "36 mm" in panel.text
+    assert panel.color_at("36 mm") != AMBER
 
 
 def test_a_contradiction_is_underlined_with_its_reason_and_a_fix(panel, app):
@@ -159,11 +159,11 @@ def test_a_contradiction_is_underlined_with_its_reason_and_a_fix(panel, app):
 
 def test_context_menu_offers_what_is_wrong_there(panel, app):
     measured(panel, "liver_lesion_1", 21.4)
-    start = panel.text.index("39 mm") + 1
+    start = panel.text.index("36 mm") + 1
     point = panel.edit.cursorRect(panel.editor.text.cursorOver(start, start)).center()
     panel.editor.fillContextMenu(point)
     texts = [action.text for action in panel.editor.contextMenu.actions()]
-    assert texts[0] == "39 mm → 21 mm: Change to 21 mm"
+    assert texts[0] == "36 mm → 21 mm: Change to 21 mm"
     assert {"Cut", "Copy", "Paste", "Select all"} <= set(texts)
     panel.editor.contextMenu.actions()[0].trigger()
     assert "21 mm" in panel.text
@@ -182,7 +182,7 @@ def test_insert_menu(panel, app):
     panel.put_cursor("lesion in the liver")
     panel.editor.insertMenu.insertMeasurement("liver_lesion_1", "volume")
     volume = panel.report.measurement("liver_lesion_1", "volume")["value"]
-    sentence = panel.report.sentence(panel.sentence("39 mm"))
+    sentence = panel.report.sentence(panel.sentence("36 mm"))
     assert {"longest_diameter", "volume"} <= {field.quantity for field in sentence.fields}
     assert f"{volume:.0f}" in sentence.text or f"{volume:.1f}" in sentence.text
     assert panel.text == panel.report.layout().text
@@ -256,13 +256,13 @@ def test_font_size_is_remembered(panel):
 
 
 def test_changes_are_compared_word_by_word(panel):
-    panel.put_cursor("39 mm lesion")
+    panel.put_cursor("36 mm lesion")
     panel.type(" with a rim")
     panel.editor.flush()
     panel.ui.changesButton.click()
     html = panel.ui.changesView.html
     plain = panel.ui.changesView.plainText
-    assert "There is a 39 mm lesion with a rim in the liver." in plain
+    assert "There is a 36 mm lesion with a rim in the liver." in plain
     assert "#1b7f3b" in html and "with a rim" in html.split("#1b7f3b")[1][:80]
     panel.ui.changesButton.click()
     assert panel.ui.reportPages.currentIndex == 0
@@ -273,7 +273,7 @@ def test_sign_lists_what_is_open_then_only_an_addendum_can_be_written(panel, app
     panel.ui.signButton.click()
     dialog = panel.editor.signing.dialog
     assert dialog.window.visible
-    assert any("39 mm" in dialog.list.item(row).text() for row in range(dialog.list.count))
+    assert any("36 mm" in dialog.list.item(row).text() for row in range(dialog.list.count))
     dialog.name.text = ""
     assert not dialog.button.enabled
     dialog.name.text = "Dr. Grün"
@@ -288,10 +288,10 @@ def test_sign_lists_what_is_open_then_only_an_addendum_can_be_written(panel, app
     panel.ui.addendumButton.click()
     assert panel.report.state == "addendum"
     assert not panel.edit.readOnly
-    panel.put_cursor("39 mm lesion")
+    panel.put_cursor("36 mm lesion")
     panel.type("x")
     app.processEvents(0.1)
-    assert "39 mm lesion in" in panel.text  # signed text cannot change
+    assert "36 mm lesion in" in panel.text  # signed text cannot change
     panel.editor.text.putCursor(len(panel.text))
     panel.type("Seen again.")
     app.processEvents(0.1)
@@ -305,7 +305,7 @@ def test_cursor_in_a_sentence_moves_the_slices_and_dims_the_rest(panel, app):
     import slicer
 
     red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
-    for words, segment in (("39 mm", "liver_lesion_1"), ("A consolidation", "consolidation_1")):
+    for words, segment in (("36 mm", "liver_lesion_1"), ("A consolidation", "consolidation_1")):
         panel.put_cursor(words)
         app.processEvents(0.3)
         centre = panel.logic.centreRas(panel.study, segment)
@@ -313,7 +313,7 @@ def test_cursor_in_a_sentence_moves_the_slices_and_dims_the_rest(panel, app):
         display = panel.study.segmentationNode.GetDisplayNode()
         assert display.GetSegmentOpacity3D(segment) == 1.0
         assert display.GetSegmentOpacity3D("spleen") < 0.3
-    panel.editor.goTo(panel.sentence("39 mm"))  # as a click in the list To check does
+    panel.editor.goTo(panel.sentence("36 mm"))  # as a click in the list To check does
     assert display.GetSegmentOpacity3D("liver_lesion_1") == 1.0 > display.GetSegmentOpacity3D("consolidation_1")
     panel.put_cursor("No hiatal hernia")  # no mask: all bright again
     app.processEvents(0.3)

@@ -31,8 +31,8 @@ def click(panel, ras, view: str = "Red", drag: int = 0) -> None:
 def test_click_in_a_mask_lights_its_sentences(panel, view):
     centre = panel.logic.centreRas(panel.study, "liver_lesion_1")
     click(panel, centre, view)
-    assert panel.editor.marks.linked == [panel.sentence("39 mm"), panel.sentence("Liver lesion.")]
-    assert panel.editor.sentenceAtCursor() == panel.sentence("39 mm")
+    assert panel.editor.marks.linked == [panel.sentence("36 mm"), panel.sentence("Liver lesion.")]
+    assert panel.editor.sentenceAtCursor() == panel.sentence("36 mm")
     assert panel.panel.masks.selected() == ["liver_lesion_1"]
 
 
@@ -92,11 +92,11 @@ def test_heat_map_follows_sentence_and_stage(panel, app):
     assert overlay.node is None  # off by default
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     before = composite.GetForegroundVolumeID()
-    panel.put_cursor("39 mm")
+    panel.put_cursor("36 mm")
     panel.ui.attributionCheckBox.checked = True
     assert panel.ui.attributionStage.itemText(0) == "all stages"
     panel.ui.attributionStage.setCurrentIndex(1)
-    number = panel.study.attribution()["sentence_ids"].index(panel.sentence("39 mm"))
+    number = panel.study.attribution()["sentence_ids"].index(panel.sentence("36 mm"))
     values = slicer.util.arrayFromVolume(overlay.node)
     assert np.flatnonzero(values).tolist() == [looked_at(number)]
     assert values.max() == 100
@@ -248,7 +248,7 @@ def test_an_organ_that_was_missed_can_be_drawn(panel, app):
 
 
 def test_a_removed_mask_flags_its_sentences(panel, app):
-    name = panel.sentence("39 mm")
+    name = panel.sentence("36 mm")
     panel.study.segmentationNode.GetSegmentation().RemoveSegment("liver_lesion_1")
     assert app.processUntil(lambda: panel.report.sentence(name).flags, 5)
     assert any(point.sentence == name for point in panel.editor.checks.points)
