@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from uvlm_core.inference.device import Placement
 from uvlm_core.inference.heads import fast_form
@@ -43,9 +44,7 @@ def weights_key(model: UVLM) -> str:
     return digest.hexdigest()[:16]
 
 
-def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
-                 progress: Callable[[int, int], None] = lambda done, total: None,
-                 precision: str = "auto") -> CachedCases:
+def cache_tokens(model: UVLM, cases: list[GridCase], out: Path, precision: str = "auto") -> CachedCases:
     """The cached case of every case, made where it is not there yet (processes share that); one safetensors file
     each.
 
@@ -57,12 +56,11 @@ def cache_tokens(model: UVLM, cases: list[GridCase], out: Path,
     folder.mkdir(parents=True, exist_ok=True)
     fast, autocast = fast_form(model.eval(), Placement(device, "bf16" if rounded else "fp32", ""))
     paths = [folder / f"{case.name}.safetensors" for case in cases]
-    for number in processes.mine(range(len(cases))):
-        if not paths[number].exists():
-            beside = paths[number].with_suffix(".writing")
-            save_file(_encode(fast, autocast, cases[number]), beside)
-            os.replace(beside, paths[number])
-        progress(number + 1, len(cases))
+    missing = [number for number in processes.mine(range(len(cases))) if not paths[number].exists()]
+    for number in tqdm(missing, desc="encoding", unit="case", disable=not (missing and processes.is_main())):
+        beside = paths[number].with_suffix(".writing")
+        save_file(_encode(fast, autocast, cases[number]), beside)
+        os.replace(beside, paths[number])
     processes.wait()
     return CachedCases(paths)
 
