@@ -68,6 +68,15 @@ def test_specks_unsure_and_stray_lesions_go_and_real_ones_stay():
     assert winner[35, 42, 42] == 0
 
 
+def test_a_lesion_that_is_sure_in_one_voxel_only_goes():
+    scores = scores_of(("liver", box(5, 5, 5, 20)), ("liver_lesion", box(8, 8, 8, 4)),
+                       ("liver_lesion", box(16, 16, 16, 4)))
+    scores[(NAMES.index("liver_lesion"), *box(16, 16, 16, 4))] = 0.7
+    scores[NAMES.index("liver_lesion"), 17, 17, 17] = 0.99
+    winner = clean_scores(scores, NAMES, SPACING)
+    assert count(winner, "liver_lesion") == 4**3 and winner[8, 8, 8] == NAMES.index("liver_lesion")
+
+
 def test_a_nodule_at_the_pleura_stays_and_one_in_the_abdomen_goes():
     scores = scores_of(("lung_lower_lobe_left", box(20, 10, 10, 15)), ("lung_nodule", box(25, 25, 12, 2)),
                        ("lung_nodule", box(3, 3, 40, 2)))

@@ -21,13 +21,17 @@ LEAST_ORGAN_ML = 0.6  # below that no part of an organ, single or not, is believ
 
 # A part of a lesion mask smaller than this many ml is a speck.
 LEAST_LESION_ML = {
-    "lung_nodule": 0.05, "consolidation": 0.5, "lung_opacity": 0.5, "atelectasis": 0.5, "emphysema": 0.5,
+    "lung_nodule": 0.2, "consolidation": 0.5, "lung_opacity": 0.5, "atelectasis": 0.5, "emphysema": 0.5,
     "pleural_effusion": 0.5, "pericardial_effusion": 0.5, "arterial_calcification": 0.02,
     "coronary_calcification": 0.02, "hiatal_hernia": 1.0, "lymphadenopathy": 0.1, "medical_material": 0.05,
     "liver_lesion": 0.1, "kidney_lesion": 0.1, "pancreas_lesion": 0.1,
 }
 MOST_PARTS = 60  # of one lesion label, the largest
 LEAST_PEAK = 0.5  # the surest voxel of a lesion
+# A part of a focal lesion of which the model is less sure on the average is a false alarm. On 96 phantoms this limit
+# took away 8 of 9 false kidney lesions, 7 of 8 false nodes, 5 of 6 false liver and 4 of 5 false pancreas lesions, and
+# with the least volume of a nodule 19 of 20 false nodules; and 5 to 9 % of the true lesions above 0.5 ml.
+LEAST_MEAN = dict.fromkeys(("lung_nodule", "lymphadenopathy", "liver_lesion", "kidney_lesion", "pancreas_lesion"), 0.8)
 
 # A lesion stays only where it lies in or next to one of these; None: it may lie anywhere.
 _LUNG = tuple(label.name for label in labels() if "_lobe_" in label.name)
@@ -111,7 +115,9 @@ def _speck_parts(winner: np.ndarray, scores: np.ndarray, channel: int, label: La
     box, parts, sizes = found
     keep = sizes * voxel_ml >= LEAST_LESION_ML.get(label.name, 0.1)
     numbers = np.arange(len(sizes))
-    keep &= ndimage.maximum(scores[channel][box].astype(np.float32), parts, numbers) >= LEAST_PEAK
+    sure = scores[channel][box].astype(np.float32)
+    keep &= ndimage.maximum(sure, parts, numbers) >= LEAST_PEAK
+    keep &= np.bincount(parts.ravel(), sure.ravel()) >= LEAST_MEAN.get(label.name, 0) * sizes
     keep &= sizes >= np.sort(sizes[1:])[-MOST_PARTS:].min()
     if wanted is not None:
         keep &= ndimage.maximum(_near(hosts, wanted, box, steps), parts, numbers) > 0

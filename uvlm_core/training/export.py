@@ -30,7 +30,7 @@ from uvlm_core.training.run import WEIGHTS
 from uvlm_core.training.vocabulary import TOKENIZER
 
 INTENDED_USE = "Research and education only. Not a medical device; not for diagnosis or treatment."
-THRESHOLD_SEED, THRESHOLD_CASES = 800000, 40
+THRESHOLD_SEED, THRESHOLD_CASES = 800000, 120
 
 
 def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data: Path | None = None,
