@@ -70,11 +70,12 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     tokenizer = Tokenizer.from_file(run / TOKENIZER).to_json()
     draft = run / "draft"
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
-    thresholds = _thresholds(draft, info, run / "thresholds", min(cases, THRESHOLD_CASES))
+    others = min(cases, THRESHOLD_CASES)
+    thresholds = _thresholds(draft, info, run / "thresholds", others)
     info = replace(info, thresholds=thresholds)
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
     rows = measure(draft, range(seed, seed + cases), run / "measured")
-    figures = summary(rows, info.assessed, thresholds)
+    figures = {**summary(rows, info.assessed, thresholds), "threshold_cases": others}
     if data is not None:
         ready = _ready(draft)
         figures["real_scans_trained_on"] = real_figures(

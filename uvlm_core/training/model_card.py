@@ -26,7 +26,7 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int) -> str:
         "## Training", "", *_stages(recipe), "",
         "## Measured", "",
         f"On {figures.get('cases', 0)} phantoms with seeds that were never trained on, through the whole pipeline. "
-        f"Thresholds come from {min(figures.get('cases', 0), 40)} other phantoms.", "",
+        f"Thresholds come from {figures.get('threshold_cases', 0)} other phantoms.", "",
         "| figure | goal | measured | |", "|---|---|---|---|",
         *(_goal_row(title, figures.get(key), goal) for title, key, goal in GOALS),
         f"| AUC, macro | | {figures.get('finding_macro_auc', float('nan')):.3f} | |",
