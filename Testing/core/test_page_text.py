@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import numpy as np
 import pytest
 from page_study import lps_arrays, make_study
 
@@ -44,6 +46,32 @@ def test_states_flags_and_notice_are_shown(html):
     assert "Not assessed by this model: Bronchiectasis." in html
     kidney = html.split('data-finding="Kidney lesion"')[1].split("</li>")[0]
     assert "not imaged" in kidney and "%" not in kidney, "no probability for what was not imaged"
+
+
+def opening(study: dict) -> tuple[list[float], str]:
+    """RAS mm and window at which the page of a study opens."""
+    hu, labels, _ = lps_arrays()
+    data = json.loads(render_page(study, hu, labels).split('id="page-data">')[1].split("</script>")[0])
+    return data["start"], data["window"]
+
+
+def test_a_finding_without_a_mask_opens_the_page_at_the_organ_of_its_sentence():
+    study = make_study()
+    for row in study["findings"]:
+        row["state"], row["segments"] = "present" if row["name"] == "Liver lesion" else "absent", []
+    start, window = opening(study)
+    low, high = (np.array(study["segments"][1]["bbox_ras_mm"][side]) for side in (0, 1))
+    assert (low <= start).all() and (start <= high).all() and window == "Soft tissue"
+
+
+def test_a_page_of_an_abdomen_does_not_open_in_the_lung_window():
+    study = make_study()
+    for row in study["findings"]:
+        row["state"], row["segments"] = "absent", []
+    assert opening(study)[1] == "Lung"
+    study["regions"] = [{**row, "coverage": "partly imaged" if row["name"] == "lungs" else row["coverage"]}
+                        for row in study["regions"]]
+    assert opening(study)[1] == "Soft tissue"
 
 
 def test_plain_text_has_notice_flags_and_measurements():

@@ -111,16 +111,23 @@ def _index_box(bbox, to_index: np.ndarray, shape) -> tuple[np.ndarray, np.ndarra
 
 
 def _start(study: dict, segments: list[dict], images: PageImages) -> tuple[list[float], str]:
-    """Where the page opens: at the largest mask of the likeliest present finding (devices last), else in the middle."""
+    """Where the page opens: at the likeliest present finding (devices last), else in the middle.
+
+    A finding is where its largest mask is; one without a mask is where the masks are that its sentences speak of.
+    """
     by_id = {segment["id"]: segment for segment in segments}
-    present = [row for row in study["findings"] if row["state"] == "present" and row["segments"]]
-    for row in sorted(present, key=lambda row: (row["region"] == "devices", -(row["probability"] or 0))):
-        shown = [by_id[name] for name in row["segments"] if name in by_id]
+    present = [row for row in study["findings"] if row["state"] == "present"]
+    present.sort(key=lambda row: (row["region"] == "devices", -(row["probability"] or 0)))
+    places = [row["segments"] for row in present]
+    places += [sentence["segments"] for row in present for sentence in _sentences(study)
+               if row["name"] in sentence["findings"]]
+    for place in places:
+        shown = [by_id[name] for name in place if name in by_id]
         if shown:
             largest = max(shown, key=lambda segment: segment["volume"])
             return largest["point"], largest["window"]
     centre = [(size - 1) / 2 for size in images.codes.shape[::-1]]
-    lungs = any(row["name"] == "lungs" and row["coverage"] != "not imaged" for row in study["regions"])
+    lungs = any(row["name"] == "lungs" and row["coverage"] == "imaged" for row in study["regions"])
     return [round(float(value), 2) for value in (images.ijk_to_ras @ [*centre, 1.0])[:3]], \
         "Lung" if lungs else "Soft tissue"
 
