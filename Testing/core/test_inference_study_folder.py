@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from uvlm_core.errors import StudyError
-from uvlm_core.inference.study_folder import SCHEMA, is_study, writing
+from uvlm_core.inference.study_folder import LOCK, SCHEMA, is_study, writing
 
 
 def fill(folder: Path, mark: str) -> None:
@@ -120,6 +120,17 @@ def test_a_killed_run_is_cleaned_at_the_next_start_but_a_living_one_is_left_alon
     with writing(out) as beside:
         fill(beside, "two")
     assert names(tmp_path) == ["study"]
+
+
+def test_a_run_that_has_not_locked_its_folder_yet_is_left_alone(tmp_path):
+    out, young, old = (tmp_path / name for name in ("study", ".study.uvlm-writing-a", ".study.uvlm-writing-b"))
+    for folder in (young, old):
+        folder.mkdir()
+        (folder / LOCK).touch()
+    os.utime(old, (time.time() - 3600,) * 2)
+    with writing(out) as beside:
+        fill(beside, "one")
+    assert names(tmp_path) == [young.name, "study"]
 
 
 def test_a_study_lost_between_two_renames_comes_back(tmp_path):

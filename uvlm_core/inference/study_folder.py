@@ -20,6 +20,7 @@ from uvlm_core.errors import StudyError
 SCHEMA = "uvlm-study/1"
 STUDY_FILES = ("study.json", "run.json", "segmentation.nii.gz", "attribution.npz", "report.html", "report.txt")
 LOCK = ".lock"
+JUST_MADE_SECONDS = 60
 ABANDONED_SECONDS = 86400  # where the file system knows no locks: an unfinished folder of that age has no owner
 
 
@@ -135,22 +136,45 @@ def _in_use(folder: Path) -> bool:
     try:
         with open(folder / LOCK, "r+b") as file:
             _lock_file(file)
-        return False
+            if file.read():
+                return False  # it was locked, and is not any more
     except FileNotFoundError:
-        return time.time() - folder.stat().st_mtime < 60  # just made, its lock not yet
+        pass
     except BlockingIOError:
         return True
     except OSError:
-        return time.time() - folder.stat().st_mtime < ABANDONED_SECONDS
+        return _age(folder) < ABANDONED_SECONDS
+    return _age(folder) < JUST_MADE_SECONDS  # not locked yet
+
+
+def _age(folder: Path) -> float:
+    """Seconds since something was made in it; endless for a folder that somebody else has removed by now."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except OSError:
+        return float("inf")
 
 
 class _Lock:
-    """Holds a lock file open; the system frees it when the process ends, however it ends."""
+    """Holds a lock file open; the system frees it when the process ends, however it ends.
+
+    The file is empty until it is locked: who finds it free in between must not take its owner for dead.
+    """
 
     def __init__(self, path: Path):
         self._file = open(path, "w+b")  # noqa: SIM115
         with suppress(OSError):  # a file system without locks: age decides instead
-            _lock_file(self._file)
+            self._lock()
+            self._file.write(b"locked")
+            self._file.flush()
+
+    def _lock(self) -> None:
+        for _ in range(100):
+            try:
+                return _lock_file(self._file)
+            except BlockingIOError:  # another run looks whether somebody holds it
+                time.sleep(0.01)
+        raise BlockingIOError
 
     def release(self) -> None:
         self._file.close()
