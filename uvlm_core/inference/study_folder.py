@@ -20,7 +20,7 @@ from uvlm_core.errors import StudyError
 SCHEMA = "uvlm-study/1"
 STUDY_FILES = ("study.json", "run.json", "segmentation.nii.gz", "attribution.npz", "report.html", "report.txt")
 LOCK = ".lock"
-JUST_MADE_SECONDS = 60
+JUST_MADE_SECONDS = 60  # a folder without a lock that was ever held: its run may be about to lock it
 ABANDONED_SECONDS = 86400  # where the file system knows no locks: an unfinished folder of that age has no owner
 
 
