@@ -28,9 +28,10 @@ LEAST_LESION_ML = {
 }
 MOST_PARTS = 60  # of one lesion label, the largest
 LEAST_PEAK = 0.5  # the surest voxel of a lesion
-# A part of a focal lesion of which the model is less sure on the average is a false alarm. With the demo model this limit
-# took away on 96 phantoms 8 of 9 false kidney lesions, 7 of 8 false nodes, 5 of 6 false liver and 4 of 5 false pancreas lesions, and
-# with the least volume of a nodule 19 of 20 false nodules; and 5 to 9 % of the true lesions above 0.5 ml.
+# A part of a focal lesion of which the model is less sure on the average is a false alarm. With the demo model this
+# limit took away, on 96 phantoms, 8 of 9 false kidney lesions, 7 of 8 false nodes, 5 of 6 false liver and 4 of 5 false
+# pancreas lesions, and with the least volume of a nodule 19 of 20 false nodules; and 5 to 9 % of the true lesions
+# above 0.5 ml.
 LEAST_MEAN = dict.fromkeys(("lung_nodule", "lymphadenopathy", "liver_lesion", "kidney_lesion", "pancreas_lesion"), 0.8)
 
 # A lesion stays only where it lies in or next to one of these; None: it may lie anywhere.
