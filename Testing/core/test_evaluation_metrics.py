@@ -85,6 +85,13 @@ def test_one_odd_case_does_not_decide_a_threshold():
     assert choose_thresholds(truth, probability)[0] < 0.2
 
 
+def test_a_threshold_is_never_so_low_or_high_that_every_scan_lies_next_to_it():
+    truth = np.repeat([[1.0], [0.0]], 20, 0)
+    low = np.where(truth > 0, 0.04, 0.02)
+    assert choose_thresholds(truth, low)[0] == 0.1
+    assert choose_thresholds(truth, 1 - low[::-1])[0] == 0.9
+
+
 def test_auc_counts_ties_half_and_unknown_rows_not():
     assert area_under_curve(np.array([True, False, False]), np.array([0.5, 0.5, 0.1])) == pytest.approx(0.75)
     truth = np.array([[1.0], [np.nan], [0.0]])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+LIMITS = 0.1, 0.9  # of a threshold
+
 
 def classification_metrics(truth: np.ndarray, probability: np.ndarray, thresholds: np.ndarray | float = 0.5,
                            names: list[str] | None = None) -> dict:
@@ -63,8 +65,8 @@ def choose_thresholds(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """(F,) thresholds of the highest F1, in the middle between the two neighbouring probabilities.
 
     Of thresholds that half a missed case would make equal, the one nearest to one half is taken: a single case with
-    a probability of 0.03 must not decide how every scan is read. Findings that are never present or never absent
-    keep 0.5.
+    a probability of 0.03 must not decide how every scan is read. For the same reason none is outside LIMITS: beside a
+    threshold of 0.03 every healthy scan would be uncertain. Findings that are never present or never absent keep 0.5.
     """
     chosen = np.full(truth.shape[1], 0.5)
     for column in range(truth.shape[1]):
@@ -79,7 +81,7 @@ def choose_thresholds(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
         enough = max(figures) - one_case / 2
         equal = [middle for middle, figure in zip(middles, figures, strict=True) if figure >= enough]
         chosen[column] = min(equal, key=lambda middle: abs(middle - 0.5))
-    return chosen.clip(0.02, 0.98)
+    return chosen.clip(*LIMITS)
 
 
 def calibration_error(truth: np.ndarray, probability: np.ndarray, bins: int = 10) -> float:
