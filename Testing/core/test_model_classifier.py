@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.injection import collate_stage_tokens
 from uvlm_core.model.mask_evidence import evidence_labels, mask_evidence
 from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.building import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,36 @@ def test_heart_against_lungs(config):
     assert row[3] == pytest.approx(8 * 16 * 20 / lungs, rel=1e-3)
     assert row[4] == pytest.approx(20 / 56, rel=1e-3)
     assert mask_evidence(logits_of(config, {}), config).abs().max() < 0.05  # nothing imaged: no division by zero
+
+
+def test_the_surest_part_of_a_mask_and_not_its_specks(config):
+    config = replace(config, classifier=replace(config.classifier, part_evidence=True))
+    nodule = config.labels.index("lung_nodule")
+    logits = logits_of(config, {"lung_nodule": ((2, 4), (3, 7), (10, 14))})  # 32 voxels, 0.86 ml
+    logits[0, nodule, 10, 10, 30:32] = 40.0  # two voxels: a speck, however sure
+    row = mask_evidence(logits, config)[0, config.findings.index("Lung nodule")]
+    assert row[5] == pytest.approx(1, abs=1e-3) and row[6].expm1() == pytest.approx(32 * 0.027, rel=1e-4)
+    logits[0, nodule, 2:4, 3:7, 10:14] = 1.0
+    logits[0, 0, 2:4, 3:7, 10:14] = 0.0
+    rest = len(config.labels) - 1
+    mean = 2.7183 / (2.7183 + rest)
+    assert mean < 0.6  # many labels share what is left
+    assert mask_evidence(logits, config)[0, config.findings.index("Lung nodule"), 5:].abs().max() == 0
+    logits[0, nodule, 2:4, 3:7, 10:14] = 5.0
+    sure = 148.41 / (148.41 + rest)
+    row = mask_evidence(logits, config)[0, config.findings.index("Lung nodule")]
+    assert row[5] == pytest.approx((sure - 0.6) / 0.4, abs=1e-3)
+
+
+def test_a_head_that_knew_no_parts_goes_on_as_it_was(config, tmp_path):
+    torch.manual_seed(0)
+    old = UVLM(config).eval()
+    save_file(old.state_dict(), tmp_path / "old.safetensors")
+    new = UVLM(replace(config, classifier=replace(config.classifier, part_evidence=True))).eval()
+    load_weights(new, tmp_path / "old.safetensors")
+    image = torch.randn(1, 1, 16, 32, 32)
+    with torch.no_grad():
+        assert torch.allclose(old.classify(old.encode(image)), new.classify(new.encode(image)), atol=1e-6)
 
 
 def test_every_finding_with_a_mask_has_its_channel(config):

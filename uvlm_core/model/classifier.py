@@ -11,11 +11,12 @@ from torch.nn import functional
 
 from uvlm_core.model.config import ClassifierConfig, HeadConfig, ModelConfig
 from uvlm_core.model.injection import StageTokens, align_to_grid, sinusoids, token_mask, token_positions
-from uvlm_core.model.mask_evidence import N_EVIDENCE, mask_evidence
+from uvlm_core.model.mask_evidence import evidence_size, mask_evidence
+from uvlm_core.model.part_evidence import N_PART_EVIDENCE
 
 # Evidence comes in ml and in shares of one. An optimizer moves a weight by about its rate in a step, so small numbers
 # would never get the large weights that they need.
-EVIDENCE_SCALE = (3.0, 10.0, 10.0, 10.0, 10.0)
+EVIDENCE_SCALE = (3.0, 10.0, 10.0, 10.0, 10.0, 20.0, 3.0)
 
 
 class FindingClassifier(nn.Module):
@@ -39,8 +40,7 @@ class FindingClassifier(nn.Module):
                                  nn.Linear(2 * head.width, head.width))
         self.dropout = nn.Dropout(head.dropout)
         self.final_norm = nn.LayerNorm(head.width)
-        inputs = head.width + (N_EVIDENCE if head.mask_evidence else 0)
-        self.weight = nn.Parameter(torch.zeros(count, inputs))
+        self.weight = nn.Parameter(torch.zeros(count, head.width + evidence_size(head)))
         self.bias = nn.Parameter(torch.zeros(count))
         nn.init.normal_(self.query, std=0.02)
         nn.init.normal_(self.weight, std=0.02)
@@ -57,7 +57,7 @@ class FindingClassifier(nn.Module):
         return StageTokens([torch.cat(rows, 2)], grids)
 
     def evidence(self, seg_logits: Tensor) -> Tensor:
-        """(B, F, 5) from the segmentation; see `mask_evidence`."""
+        """(B, F, E) from the segmentation; see `mask_evidence`."""
         return mask_evidence(seg_logits, self.model_config)
 
     def forward(self, tokens: StageTokens, evidence: Tensor | None = None) -> Tensor:
@@ -71,8 +71,20 @@ class FindingClassifier(nn.Module):
         query = query + self.dropout(self.ffn(self.norm(query)))
         answer = self.final_norm(query).float()
         if self.config.mask_evidence:
-            answer = torch.cat((answer, evidence.float() * evidence.new_tensor(EVIDENCE_SCALE).float()), 2)
+            scale = evidence.new_tensor(EVIDENCE_SCALE[: evidence.shape[2]]).float()
+            answer = torch.cat((answer, evidence.float() * scale), 2)
         return (answer * self.weight).sum(2) + self.bias
+
+
+def with_part_evidence(tensors: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """Weights of a model whose classifier did not know `part_evidence`, for one that does: it starts with no weight."""
+    head, name = config.classifier, "classifier.weight"
+    if head is None or not head.part_evidence or name not in tensors:
+        return tensors
+    missing = head.width + evidence_size(head) - tensors[name].shape[1]
+    if missing != N_PART_EVIDENCE:
+        return tensors
+    return {**tensors, name: functional.pad(tensors[name], (0, missing))}
 
 
 class CrossAttention(nn.Module):

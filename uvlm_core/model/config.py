@@ -89,7 +89,8 @@ class ClassifierConfig:
 
     `head` is "findings" (one query per finding over the tokens of the injected stages), or, as in the released code,
     "class_query" or "gap" over the deepest stage with the heads of `heads`. `stage` is the stage whose grid the
-    tokens of "findings" lie on. `mask_evidence` adds what the segmentation says about each finding's mask.
+    tokens of "findings" lie on. `mask_evidence` adds what the segmentation says about each finding's mask,
+    `part_evidence` to that how sure it is of the mask's surest part.
     """
 
     head: str = "findings"
@@ -98,6 +99,7 @@ class ClassifierConfig:
     n_heads: int = 4
     dropout: float = 0.0
     mask_evidence: bool = True
+    part_evidence: bool = False
     heads: tuple[HeadConfig, ...] = ()
 
     def __post_init__(self) -> None:
@@ -105,6 +107,8 @@ class ClassifierConfig:
         _one_of("classifier.head", self.head, ("findings", "class_query", "gap"))
         _require(self.width % self.n_heads == 0,
                  f"classifier.width ({self.width}) must be a multiple of classifier.n_heads ({self.n_heads}).")
+        _require(self.mask_evidence or not self.part_evidence,
+                 "classifier.part_evidence is a part of classifier.mask_evidence, which is off.")
         _require(self.head == "findings" or len(self.heads) > 0,
                  f"classifier.head '{self.head}' needs at least one entry in classifier.heads.")
 

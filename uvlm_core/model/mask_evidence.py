@@ -6,12 +6,18 @@ import torch
 from torch import Tensor
 
 from uvlm_core.labels import findings
-from uvlm_core.model.config import ModelConfig
+from uvlm_core.model.config import ClassifierConfig, ModelConfig
+from uvlm_core.model.part_evidence import N_PART_EVIDENCE, part_evidence
 
 N_EVIDENCE = 5  # log(1 + ml), highest probability, mean of the highest 64, heart / lung volume, heart / lung width
 HIGHEST = 64
 FLOOR = 0.01
 SLAB = 8  # slices
+
+
+def evidence_size(config: ClassifierConfig) -> int:
+    """How many numbers `mask_evidence` gives per finding."""
+    return (N_EVIDENCE + N_PART_EVIDENCE * config.part_evidence) * config.mask_evidence
 
 
 def evidence_labels(config: ModelConfig) -> list[int | None]:
@@ -30,9 +36,10 @@ def mask_evidence(seg_logits: Tensor, config: ModelConfig) -> Tensor:
         config: gives labels, findings and the voxel size.
 
     Returns:
-        (B, F, 5) float32: log(1 + volume in ml of the voxels above one half), highest probability, mean of the
-        64 highest (those below 1 % count as 0); for Cardiomegaly also the ratios of heart to lung volume and to lung
-        width, at most 2. Findings without a mask have zeros.
+        (B, F, E) float32, E of `evidence_size`: log(1 + volume in ml of the voxels above one half), highest
+        probability, mean of the 64 highest (those below 1 % count as 0); for Cardiomegaly also the ratios of heart to
+        lung volume and to lung width, at most 2; with `part_evidence` that of the surest part. Findings without a
+        mask have zeros.
     """
     return torch.stack([_sample_evidence(logits, config) for logits in seg_logits])
 
@@ -45,8 +52,13 @@ def _sample_evidence(logits: Tensor, config: ModelConfig) -> Tensor:
     highest: dict[int, list[Tensor]] = {channel: [] for channel in shown}
     voxels = logits.new_zeros(len(shown), dtype=torch.float32)
     columns = logits.new_zeros(2, logits.shape[3], dtype=torch.float32)
+    surest: list[tuple[Tensor, Tensor]] = []
     for slab in logits.split(SLAB, 1):  # a slab's probabilities fit into the cache, the whole volume's do not
-        probability = _probabilities(slab)[wanted]
+        probability = _probabilities(slab)
+        if config.classifier.part_evidence:
+            sureness, winner = probability.max(0)
+            surest.append((winner.byte(), sureness))
+        probability = probability[wanted]
         masks, organs = probability[: len(shown)], probability[len(shown) :]
         columns[0] += (organs[: len(heart)] > 0.5).sum((0, 1, 2))
         columns[1] += (organs[len(heart) :].sum(0) > 0.5).sum((0, 1))
@@ -67,7 +79,11 @@ def _sample_evidence(logits: Tensor, config: ModelConfig) -> Tensor:
             evidence[row, 2] = values.sum() / HIGHEST
     if "Cardiomegaly" in config.findings:
         evidence[config.findings.index("Cardiomegaly"), 3:] = heart_to_lung(columns)
-    return evidence
+    if not surest:
+        return evidence
+    winner, sureness = (torch.cat(rows).cpu().numpy() for rows in zip(*surest, strict=True))
+    parts = part_evidence(winner, sureness, channels, voxel_ml)
+    return torch.cat((evidence, torch.from_numpy(parts).to(evidence.device)), 1)
 
 
 def _probabilities(slab: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from uvlm_core.errors import RecipeError
 from uvlm_core.files import replace_text
 from uvlm_core.model.bundle import read_info, verify_bundle
+from uvlm_core.model.classifier import with_part_evidence
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.fixed_norm import use_fixed_norms
 from uvlm_core.model.tokenizer import VISION_END, VISION_START, shifted_tokenizer
@@ -92,7 +93,7 @@ def keep_tokenizer(recipe: Recipe, out: Path) -> None:
 def load_weights(model: UVLM, path: Path) -> None:
     """Loads weights of an earlier stage. Raises RecipeError that names what is missing, unknown or of another shape."""
     try:
-        tensors, own = load_file(path), model.state_dict()
+        tensors, own = with_part_evidence(load_file(path), model.config), model.state_dict()
     except (OSError, SafetensorError) as error:
         reason = "it is damaged or no safetensors file" if Path(path).is_file() else "there is no such file"
         raise RecipeError(f"The weights {path} cannot be read: {reason}. Give other weights, or delete the folder of "

@@ -35,8 +35,8 @@ class CachedCase:
 
 
 def weights_key(model: UVLM) -> str:
-    """Short hash of encoder and segmenter: a cache made with other weights is never read."""
-    digest = hashlib.sha256()
+    """Short hash of encoder and segmenter: a cache made with other weights, or with less evidence, is never read."""
+    digest = hashlib.sha256(b"part evidence" if model.config.classifier.part_evidence else b"")
     for name, value in model.state_dict().items():
         if name.startswith(("encoder.", "segmenter.")):
             digest.update(name.encode())
