@@ -126,13 +126,13 @@ class Loop:
         self._timed(f"measure {name}", lambda: [self._measure(name, kind, bundle) for kind in KINDS])
 
     def _measure(self, name: str, kind: str, bundle: Path) -> None:
-        from uvlm_core.training.export import _ready
+        from uvlm_core.evaluation.phantom_cases import ready_bundle
 
         ready, folder = None, self.out / name / kind
         folder.mkdir(parents=True, exist_ok=True)
         for seed in self._held_out():
             if not (folder / f"{seed}.json").exists():
-                ready = ready or _ready(bundle)
+                ready = ready or ready_bundle(bundle)
                 replace_text(folder / f"{seed}.json", json.dumps(row_of(self._phantom(seed, kind), ready)))
 
     def write(self) -> None:

@@ -11,6 +11,7 @@ from uvlm_core.labels import label_named, labels
 NAMES = ("background", *(label.name for label in labels()))
 SPACING = (3.0, 3.0, 3.0)
 SHAPE = (40, 48, 48)
+LIMITS = {"liver_lesion": 0.8, "lung_nodule": 0.8}
 
 
 def scores_of(*boxes, second: dict | None = None) -> np.ndarray:
@@ -35,7 +36,7 @@ def count(winner, name) -> int:
 
 def test_only_the_largest_liver_stays():
     scores = scores_of(("liver", box(5, 5, 5, 12)), ("liver", box(30, 30, 30, 5)))
-    winner = clean_scores(scores, NAMES, SPACING)
+    winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "liver") == 12**3
     assert (winner == scores.argmax(0)).all(), "scores and label map must tell the same"
 
@@ -43,7 +44,7 @@ def test_only_the_largest_liver_stays():
 def test_an_organ_that_may_have_parts_keeps_them():
     scores = scores_of(("ribs", box(5, 5, 5, 8)), ("ribs", box(30, 30, 30, 6)), ("aorta", box(20, 5, 5, 8)),
                        ("aorta", box(20, 25, 25, 7)))
-    winner = clean_scores(scores, NAMES, SPACING)
+    winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "ribs") == 8**3 + 6**3
     assert count(winner, "aorta") == 8**3 + 7**3
 
@@ -52,7 +53,7 @@ def test_what_stood_second_takes_the_place_of_a_stray():
     scores = scores_of(("spleen", box(5, 5, 5, 12)), ("liver", box(20, 20, 20, 14)), ("spleen", box(25, 25, 25, 4)))
     inner = (NAMES.index("liver"), *box(25, 25, 25, 4))
     scores[inner] = 0.4
-    winner = clean_scores(scores, NAMES, SPACING)
+    winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "spleen") == 12**3
     assert count(winner, "liver") == 14**3
 
@@ -62,7 +63,7 @@ def test_specks_unsure_and_stray_lesions_go_and_real_ones_stay():
     scores = scores_of(liver, ("liver_lesion", box(8, 8, 8, 1)), ("liver_lesion", box(12, 12, 12, 4)),
                        ("liver_lesion", box(33, 40, 40, 4)), ("liver_lesion", box(8, 18, 18, 4)))
     scores[(NAMES.index("liver_lesion"), *box(8, 18, 18, 4))] = 0.4
-    winner = clean_scores(scores, NAMES, SPACING)
+    winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "liver_lesion") == 4**3, "only the sure one inside the liver"
     assert winner[8, 8, 8] == NAMES.index("liver")
     assert winner[35, 42, 42] == 0
@@ -73,21 +74,28 @@ def test_a_lesion_that_is_sure_in_one_voxel_only_goes():
                        ("liver_lesion", box(16, 16, 16, 4)))
     scores[(NAMES.index("liver_lesion"), *box(16, 16, 16, 4))] = 0.7
     scores[NAMES.index("liver_lesion"), 17, 17, 17] = 0.99
-    winner = clean_scores(scores, NAMES, SPACING)
+    winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "liver_lesion") == 4**3 and winner[8, 8, 8] == NAMES.index("liver_lesion")
+
+
+def test_a_bundle_that_says_nothing_of_parts_keeps_an_unsure_one():
+    scores = scores_of(("liver", box(5, 5, 5, 20)), ("liver_lesion", box(16, 16, 16, 4)))
+    scores[(NAMES.index("liver_lesion"), *box(16, 16, 16, 4))] = 0.7
+    assert count(clean_scores(scores.copy(), NAMES, SPACING, {}), "liver_lesion") == 4**3
+    assert count(clean_scores(scores, NAMES, SPACING, {"liver_lesion": 0.75}), "liver_lesion") == 0
 
 
 def test_a_nodule_at_the_pleura_stays_and_one_in_the_abdomen_goes():
     scores = scores_of(("lung_lower_lobe_left", box(20, 10, 10, 15)), ("lung_nodule", box(25, 25, 12, 2)),
                        ("lung_nodule", box(3, 3, 40, 2)))
-    winner = clean_scores(scores, NAMES, SPACING)
+    winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "lung_nodule") == 8
 
 
 def test_nothing_is_changed_where_all_is_clean():
     scores = scores_of(("liver", box(5, 5, 5, 12)), ("liver_lesion", box(8, 8, 8, 4)))
     before = scores.copy()
-    clean_scores(scores, NAMES, SPACING)
+    clean_scores(scores, NAMES, SPACING, LIMITS)
     assert (scores == before).all()
 
 

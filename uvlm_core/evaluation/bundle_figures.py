@@ -8,8 +8,8 @@ from pathlib import Path
 
 from uvlm_core.errors import CaseError
 from uvlm_core.evaluation.cases import summary
+from uvlm_core.evaluation.phantom_cases import measure
 from uvlm_core.model.bundle import MANIFEST, verify_bundle
-from uvlm_core.training.export import measure
 
 FIGURES, MEASURED = "figures.json", "measured.json"
 
@@ -28,7 +28,7 @@ def evaluate_bundle(folder: str | Path, out: str | Path, cases: int = 200, seed:
     folder, out = Path(folder), Path(out)
     info = verify_bundle(folder)
     _same_bundle(out, {"name": info.name, "version": info.version, "files": info.files,
-                       "thresholds": info.thresholds})
+                       "thresholds": info.thresholds, "part_limits": info.part_limits})
     rows = measure(folder, range(seed, seed + cases), out / "cases")
     figures = {**summary(rows, info.assessed, info.thresholds), "first_seed": seed}
     _write(out / FIGURES, figures)

@@ -6,6 +6,8 @@ stays smooth. Nothing is filled.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy import ndimage
 
@@ -28,11 +30,6 @@ LEAST_LESION_ML = {
 }
 MOST_PARTS = 60  # of one lesion label, the largest
 LEAST_PEAK = 0.5  # the surest voxel of a lesion
-# A part of a focal lesion of which the model is less sure on the average is a false alarm. With the demo model this
-# limit took away, on 96 phantoms, 8 of 9 false kidney lesions, 7 of 8 false nodes, 5 of 6 false liver and 4 of 5 false
-# pancreas lesions, and with the least volume of a nodule 19 of 20 false nodules; and 5 to 9 % of the true lesions
-# above 0.5 ml.
-LEAST_MEAN = dict.fromkeys(("lung_nodule", "lymphadenopathy", "liver_lesion", "kidney_lesion", "pancreas_lesion"), 0.8)
 
 # A lesion stays only where it lies in or next to one of these; None: it may lie anywhere.
 _LUNG = tuple(label.name for label in labels() if "_lobe_" in label.name)
@@ -49,13 +46,15 @@ HOSTS: dict[str, tuple[str, ...] | None] = {
 REACH_MM = 6.0
 
 
-def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[float, float, float]) -> np.ndarray:
-    """Takes strays and specks out of `scores`, in place.
+def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[float, float, float],
+                 part_limits: Mapping[str, float]) -> np.ndarray:
+    """Takes strays, specks and false alarms out of `scores`, in place.
 
     Args:
         scores: (C, Z, Y, X) probabilities on the model grid.
         names: label name of each channel, channel 0 background.
         spacing: (z, y, x) mm.
+        part_limits: of the bundle: lesion label -> mean probability below which a part of its mask is a false alarm.
 
     Returns:
         (Z, Y, X) uint8 channel of the highest score after cleaning.
@@ -73,7 +72,8 @@ def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[floa
         if label.kind == "lesion":
             wanted = HOSTS.get(label.name)
             wanted = None if wanted is None else [channels[name] for name in wanted if name in channels]
-            found = _speck_parts(winner, scores, channel, label, voxel_ml, hosts, wanted, steps)
+            limit = part_limits.get(label.name, 0.0)
+            found = _speck_parts(winner, scores, channel, label, voxel_ml, limit, hosts, wanted, steps)
             _remove(scores, winner, channel, found)
     return winner
 
@@ -109,7 +109,7 @@ def _stray_parts(winner: np.ndarray, channel: int, label: Label, voxel_ml: float
 
 
 def _speck_parts(winner: np.ndarray, scores: np.ndarray, channel: int, label: Label, voxel_ml: float,
-                 hosts: np.ndarray, wanted: list[int] | None, steps: int):
+                 limit: float, hosts: np.ndarray, wanted: list[int] | None, steps: int):
     found = _parts(winner, channel)
     if found is None:
         return None
@@ -118,7 +118,7 @@ def _speck_parts(winner: np.ndarray, scores: np.ndarray, channel: int, label: La
     numbers = np.arange(len(sizes))
     sure = scores[channel][box].astype(np.float32)
     keep &= ndimage.maximum(sure, parts, numbers) >= LEAST_PEAK
-    keep &= np.bincount(parts.ravel(), sure.ravel()) >= LEAST_MEAN.get(label.name, 0) * sizes
+    keep &= np.bincount(parts.ravel(), sure.ravel()) >= limit * sizes
     keep &= sizes >= np.sort(sizes[1:])[-MOST_PARTS:].min()
     if wanted is not None:
         keep &= ndimage.maximum(_near(hosts, wanted, box, steps), parts, numbers) > 0

@@ -153,7 +153,7 @@ def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Futur
         sample = to_grid(volume, config.grid)
     heads = run_heads(bundle.model, sample, placement, monitor)
     with monitor.stage("measure"):
-        masks = _measure(heads.scores, config.labels, sample, volume, monitor)
+        masks = _measure(heads.scores, bundle, sample, volume, monitor)
     rows = finding_rows(heads.probabilities, info.thresholds, info.assessed, masks.view, masks.segments)
     draft = Draft()
     if heads.vision is not None and write_report:
@@ -162,12 +162,12 @@ def _analyse(volume: Volume, scan_hash: str, warnings: list[str], loading: Futur
     return assemble(Scan(volume, scan_hash, warnings), masks, rows, draft, _provenance(bundle, placement, sample, seed))
 
 
-def _measure(scores: np.ndarray | None, names: tuple[str, ...], sample: GridSample, volume: Volume,
-             monitor: Monitor) -> Masks:
+def _measure(scores: np.ndarray | None, bundle, sample: GridSample, volume: Volume, monitor: Monitor) -> Masks:
     """Clean masks on the scan's own grid, and what they measure."""
+    names = bundle.model.config.labels
     if scores is None:
         scores, names = np.zeros((1, *sample.hu.shape), np.float16), names[:1]
-    on_grid = clean_scores(scores, names, sample.spec.spacing)
+    on_grid = clean_scores(scores, names, sample.spec.spacing, bundle.info.part_limits)
     monitor.check()
     table = np.array([0, *(label_named(name).id for name in names[1:])], np.uint8)
     voxel_ml = float(np.prod(sample.spec.spacing)) / 1000

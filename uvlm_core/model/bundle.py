@@ -26,7 +26,9 @@ class BundleInfo:
     """What `bundle.json` says.
 
     `thresholds` maps finding -> probability from which it counts as present; `assessed` lists the findings that the
-    model was trained to tell; `figures` are measured results; `files` maps name -> {"sha256", "bytes"}.
+    model was trained to tell; `part_limits` maps lesion label -> mean probability below which a part of its mask is
+    taken for a false alarm (a bundle of an earlier version has none); `figures` are measured results; `files` maps
+    name -> {"sha256", "bytes"}.
     """
 
     name: str
@@ -41,6 +43,7 @@ class BundleInfo:
     created: str = ""
     format: str = FORMAT
     files: dict[str, dict] = field(default_factory=dict)
+    part_limits: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def read_info(folder: str | Path) -> BundleInfo:
         raise BundleError(f"{path} has the format '{found}', expected '{FORMAT}'. It was made for another version or "
                           "another program.")
     known = {entry.name for entry in fields(BundleInfo)}
-    unknown, missing = sorted(set(values) - known), sorted(known - set(values))
+    unknown, missing = sorted(set(values) - known), sorted(known - {"part_limits"} - set(values))
     if unknown or missing:
         raise BundleError(f"{path} does not fit: unknown entries {unknown}, missing entries {missing}.")
     _check_values(values, path)
@@ -131,12 +134,11 @@ def read_info(folder: str | Path) -> BundleInfo:
 
 def _check_values(values: dict, path: Path) -> None:
     """Raises BundleError that names the first entry of another type than ours."""
-    kinds = {"config": dict, "thresholds": dict, "figures": dict, "files": dict, "assessed": list}
+    kinds = {"config": dict, "thresholds": dict, "part_limits": dict, "figures": dict, "files": dict, "assessed": list}
     wrong = [name for name, value in values.items() if not isinstance(value, kinds.get(name, str))]
     if not wrong:
-        numbers = values["thresholds"].values()
-        if not all(type(value) in (int, float) and 0 <= value <= 1 for value in numbers):
-            wrong.append("thresholds")
+        wrong += [name for name in ("thresholds", "part_limits") if not all(
+            type(value) in (int, float) and 0 <= value <= 1 for value in values.get(name, {}).values())]
         if not all(isinstance(entry, dict) and {"sha256", "bytes"} <= set(entry) for entry in values["files"].values()):
             wrong.append("files")
     if wrong:
@@ -201,6 +203,9 @@ def load_bundle(folder: str | Path, device: str = "cpu") -> Bundle:
     unknown = sorted(set(info.thresholds) - set(config.findings))
     if unknown:
         raise BundleError(f"The bundle has thresholds for findings that its model does not know: {unknown}.")
+    unknown = sorted(set(info.part_limits) - set(config.labels))
+    if unknown:
+        raise BundleError(f"The bundle has part_limits for labels that its model does not know: {unknown}.")
     return Bundle(model.to(device).eval(), tokenizer, info, _sha256(folder / MANIFEST), folder)
 
 

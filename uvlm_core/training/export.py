@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from tqdm import tqdm
-
 from uvlm_core.errors import RecipeError
-from uvlm_core.evaluation.cases import case_row, summary
-from uvlm_core.evaluation.findings import choose_thresholds
-from uvlm_core.inference.device import choose
+from uvlm_core.evaluation.cases import summary
+from uvlm_core.evaluation.phantom_cases import measure, ready_bundle
 from uvlm_core.inference.pipeline import analyse_volume
-from uvlm_core.model.bundle import BundleInfo, load_bundle, save_bundle
+from uvlm_core.model.bundle import BundleInfo, save_bundle
 from uvlm_core.model.tokenizer import Tokenizer
-from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.phantom.lesions import DRAWN
 from uvlm_core.training.building import build_model, load_weights
 from uvlm_core.training.comparison import COMPARISON, compare_run, held_out_results
+from uvlm_core.training.cut_offs import CASES, choose_cut_offs
 from uvlm_core.training.model_card import model_card
 from uvlm_core.training.real_figures import real_figures
 from uvlm_core.training.recipe import Recipe
@@ -30,7 +23,6 @@ from uvlm_core.training.run import WEIGHTS
 from uvlm_core.training.vocabulary import TOKENIZER
 
 INTENDED_USE = "Research and education only. Not a medical device; not for diagnosis or treatment."
-THRESHOLD_SEED, THRESHOLD_CASES = 800000, 120
 
 
 def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data: Path | None = None,
@@ -70,14 +62,13 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     tokenizer = Tokenizer.from_file(run / TOKENIZER).to_json()
     draft = run / "draft"
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
-    others = min(cases, THRESHOLD_CASES)
-    thresholds = _thresholds(draft, info, run / "thresholds", others)
-    info = replace(info, thresholds=thresholds)
+    others = min(cases, CASES)
+    info = replace(info, **choose_cut_offs(draft, info.assessed, run / "cut_offs", others))
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
     rows = measure(draft, range(seed, seed + cases), run / "measured")
-    figures = {**summary(rows, info.assessed, thresholds), "threshold_cases": others}
+    figures = {**summary(rows, info.assessed, info.thresholds), "threshold_cases": others}
     if data is not None:
-        ready = _ready(draft)
+        ready = ready_bundle(draft)
         figures["real_scans_trained_on"] = real_figures(
             recipe, data, lambda volume: analyse_volume(volume, ready, write_report=False).labels)
     info = replace(info, figures=figures)
@@ -112,49 +103,3 @@ def _first_info(recipe: Recipe, model) -> BundleInfo:
                      if not source.get("held_out"))
     return BundleInfo(recipe.name, "0.1.0", recipe.licence, INTENDED_USE, model.config.to_dict(),
                       dict.fromkeys(assessed, 0.5), assessed, data)
-
-
-def _thresholds(bundle_folder: Path, info: BundleInfo, out: Path, cases: int) -> dict[str, float]:
-    """Per finding the threshold of the best F1 on phantoms of their own."""
-    rows = measure(bundle_folder, range(THRESHOLD_SEED, THRESHOLD_SEED + cases), out, write_text=False)
-    truth = np.array([[row["present"][name] for name in info.assessed] for row in rows], float)
-    probability = np.array([[row["probabilities"][name] for name in info.assessed] for row in rows])
-    return {name: round(float(value), 4) for name, value in
-            zip(info.assessed, choose_thresholds(truth, probability), strict=True)}
-
-
-def measure(bundle_folder: Path, seeds: range, out: Path, write_text: bool = True, reverse: bool = False,
-            precision: str = "bf16") -> list[dict]:
-    """One row per phantom, through the whole pipeline on the CPU; rows that are there are kept.
-
-    `reverse` works from the last seed on, so that two processes can share the work.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    ready = _ready(bundle_folder, precision)
-    for seed in tqdm(seeds[::-1] if reverse else seeds, desc="measuring", unit="case"):
-        path = out / f"{seed}.json"
-        if path.exists():
-            continue
-        with torch.inference_mode():
-            row = _measure_one(seed, ready, write_text)
-        beside = path.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(row), "utf-8")
-        os.replace(beside, path)
-    return [json.loads((out / f"{seed}.json").read_text("utf-8")) for seed in seeds]
-
-
-def _ready(bundle_folder: Path, precision: str = "bf16") -> Future:
-    """What `analyse_volume` waits for: the loaded bundle and where it runs."""
-    ready: Future = Future()
-    ready.set_result((load_bundle(bundle_folder), choose("cpu", precision)))
-    return ready
-
-
-def _measure_one(seed: int, ready: Future, write_text: bool) -> dict:
-    case = make_phantom(seed)
-    study = analyse_volume(case.volume, ready, write_report=write_text)
-    text = "\n".join(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"
-                     for section in study.content["report"]["sections"])
-    probabilities = {row["name"]: row["probability"] for row in study.content["findings"]}
-    return case_row(study.labels, case.labels, case.volume.spacing, probabilities, text, case.present,
-                    [asdict(planted) for planted in case.findings], case.report())

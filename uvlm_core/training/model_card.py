@@ -26,7 +26,7 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int) -> str:
         "## Training", "", *_stages(recipe), "",
         "## Measured", "",
         f"On {figures.get('cases', 0)} phantoms with seeds that were never trained on, through the whole pipeline. "
-        f"Thresholds come from {figures.get('threshold_cases', 0)} other phantoms.", "",
+        f"Thresholds come from {figures.get('threshold_cases', 0)} other phantoms{_part_limits(info)}.", "",
         "| figure | goal | measured | |", "|---|---|---|---|",
         *(_goal_row(title, figures.get(key), goal) for title, key, goal in GOALS),
         f"| AUC, macro | | {figures.get('finding_macro_auc', float('nan')):.3f} | |",
@@ -46,6 +46,14 @@ def model_card(recipe: Recipe, info: BundleInfo, parameters: int) -> str:
         *_limits(recipe, info), "",
     ]
     return "\n".join(lines)
+
+
+def _part_limits(info: BundleInfo) -> str:
+    """How sure a part of a lesion's mask must be, as the end of a sentence; "" where every part is shown."""
+    if not info.part_limits:
+        return ""
+    rows = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in sorted(info.part_limits.items()))
+    return f", as does the mean probability from which a part of a lesion's mask is shown ({rows})"
 
 
 def _limits(recipe: Recipe, info: BundleInfo) -> list[str]:
