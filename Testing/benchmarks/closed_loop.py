@@ -21,7 +21,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -126,14 +125,14 @@ class Loop:
         self._timed(f"measure {name}", lambda: [self._measure(name, kind, bundle) for kind in KINDS])
 
     def _measure(self, name: str, kind: str, bundle: Path) -> None:
-        from uvlm_core.evaluation.phantom_cases import ready_bundle
+        from uvlm_core.evaluation.phantom_cases import ready_bundle, study_row
 
         ready, folder = None, self.out / name / kind
         folder.mkdir(parents=True, exist_ok=True)
         for seed in self._held_out():
             if not (folder / f"{seed}.json").exists():
                 ready = ready or ready_bundle(bundle)
-                replace_text(folder / f"{seed}.json", json.dumps(row_of(self._phantom(seed, kind), ready)))
+                replace_text(folder / f"{seed}.json", json.dumps(study_row(self._phantom(seed, kind), ready)))
 
     def write(self) -> None:
         """closed_loop.json: figures before and after, what rose, what fell by more than a point."""
@@ -187,26 +186,6 @@ class Loop:
         work()
         self.minutes[name] = round((time.perf_counter() - begin) / 60, 1)
         print(f"{name}: {self.minutes[name]} minutes", flush=True)
-
-
-def row_of(case: PhantomCase, ready) -> dict:
-    """What a model makes of a case, through the whole pipeline.
-
-    Args:
-        ready: future of the loaded bundle and its place.
-    """
-    import torch
-
-    from uvlm_core.evaluation.cases import case_row
-    from uvlm_core.inference.pipeline import analyse_volume
-
-    with torch.inference_mode():
-        study = analyse_volume(case.volume, ready)
-    text = "\n".join(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"
-                     for section in study.content["report"]["sections"])
-    probabilities = {row["name"]: row["probability"] for row in study.content["findings"]}
-    return case_row(study.labels, case.labels, case.volume.spacing, probabilities, text, case.present,
-                    [asdict(planted) for planted in case.findings], case.report())
 
 
 def compared(rows: dict[str, list[dict]], infos: dict[str, BundleInfo]) -> dict[str, dict]:

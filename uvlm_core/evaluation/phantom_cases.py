@@ -16,6 +16,7 @@ from uvlm_core.evaluation.cases import case_row
 from uvlm_core.inference.device import choose
 from uvlm_core.inference.pipeline import analyse_volume
 from uvlm_core.model.bundle import load_bundle
+from uvlm_core.phantom.case import PhantomCase
 from uvlm_core.phantom.generator import make_phantom
 
 
@@ -26,15 +27,20 @@ def ready_bundle(folder: Path, precision: str = "bf16") -> Future:
     return ready
 
 
-def figures_row(seed: int, ready: Future) -> dict:
+def study_row(case: PhantomCase, ready: Future) -> dict:
     """One phantom through the whole pipeline that users run: the plain numbers of `case_row`."""
-    case = make_phantom(seed)
-    study = analyse_volume(case.volume, ready)
+    with torch.inference_mode():
+        study = analyse_volume(case.volume, ready)
     text = "\n".join(f"{section['title']}: {' '.join(row['text'] for row in section['sentences'])}"
                      for section in study.content["report"]["sections"])
     probabilities = {row["name"]: row["probability"] for row in study.content["findings"]}
     return case_row(study.labels, case.labels, case.volume.spacing, probabilities, text, case.present,
                     [asdict(planted) for planted in case.findings], case.report())
+
+
+def figures_row(seed: int, ready: Future) -> dict:
+    """`study_row` of the phantom with that seed."""
+    return study_row(make_phantom(seed), ready)
 
 
 def measure(bundle_folder: Path, seeds: range, out: Path, row: Callable[[int, Future], dict] = figures_row,
@@ -49,9 +55,7 @@ def measure(bundle_folder: Path, seeds: range, out: Path, row: Callable[[int, Fu
         path = out / f"{seed}.json"
         if path.exists():
             continue
-        with torch.inference_mode():
-            values = row(seed, ready)
         beside = path.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(values), "utf-8")
+        beside.write_text(json.dumps(row(seed, ready)), "utf-8")
         os.replace(beside, path)
     return [json.loads((out / f"{seed}.json").read_text("utf-8")) for seed in seeds]
