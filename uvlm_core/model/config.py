@@ -99,7 +99,7 @@ class ClassifierConfig:
     n_heads: int = 4
     dropout: float = 0.0
     mask_evidence: bool = True
-    part_evidence: bool = False
+    part_evidence: bool = False  # on in the presets; a bundle from before it has none
     heads: tuple[HeadConfig, ...] = ()
 
     def __post_init__(self) -> None:
@@ -287,7 +287,7 @@ def _paper(vocabulary: int) -> ModelConfig:
         grid=GridSpec(spacing=(1.5, 1.0, 1.0), multiple=32, max_shape=(192, 256, 256)),
         encoder=encoder,
         segmenter=SegmenterConfig(convs=(1, 1, 1, 1, 1)),
-        classifier=ClassifierConfig(width=320, n_heads=4),
+        classifier=ClassifierConfig(width=320, n_heads=4, part_evidence=True),
         injection=InjectionConfig(stages=(2, 3, 4, 5), source=5),
         language=LanguageConfig(vocabulary=vocabulary, width=512, n_heads=8, ffn=2048, layers=8),
     )
@@ -300,7 +300,7 @@ def _base(vocabulary: int) -> ModelConfig:
         grid=GridSpec(spacing=(2.0, 2.0, 2.0), multiple=16),
         encoder=encoder,
         segmenter=SegmenterConfig(convs=(1, 1, 1, 1)),
-        classifier=ClassifierConfig(width=256, n_heads=8),
+        classifier=ClassifierConfig(width=256, n_heads=8, part_evidence=True),
         injection=InjectionConfig(stages=(1, 2, 3, 4), source=4, pool="mean_max"),
         language=LanguageConfig(vocabulary=vocabulary, width=384, n_heads=6, ffn=1536, layers=8),
     )
@@ -313,7 +313,7 @@ def _demo(vocabulary: int) -> ModelConfig:
         grid=GridSpec(),
         encoder=encoder,
         segmenter=SegmenterConfig(convs=(1, 1, 1, 1), fusion="add"),
-        classifier=ClassifierConfig(stage=3, width=128, n_heads=4),
+        classifier=ClassifierConfig(stage=3, width=128, n_heads=4, part_evidence=True),
         injection=InjectionConfig(stages=(1, 2, 3, 4), source=4, pool="mean_max"),
         language=LanguageConfig(vocabulary=vocabulary, width=128, n_heads=4, ffn=512, layers=8),
     )
