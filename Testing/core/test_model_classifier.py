@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from uvlm_core.model.classifier import EVIDENCE_SCALE
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.injection import collate_stage_tokens
 from uvlm_core.model.mask_evidence import evidence_labels, mask_evidence
@@ -121,6 +122,20 @@ def test_the_probability_of_a_finding_listens_to_its_mask(config):
     assert nodule[0, row] > without[0, row] + 2
     others = [index for index in range(len(config.findings)) if index != row]
     assert torch.allclose(nodule[0, others], without[0, others], atol=1e-3)
+
+
+def test_hidden_tokens_leave_the_evidence_and_only_while_training(config):
+    torch.manual_seed(0)
+    head = UVLM(replace(config, classifier=replace(config.classifier, token_dropout=0.9))).classifier
+    features = [torch.randn(1, width, 8, 8, 8) for width in config.encoder.features]
+    tokens, evidence = head.pool(features), torch.ones(1, len(config.findings), head.weight.shape[1] - 24)
+    with torch.no_grad():
+        head.bias.fill_(0.25)
+        scale = torch.tensor(EVIDENCE_SCALE)
+        alone = (head.weight[:, 24:] * scale).sum(1) + 0.25
+        hidden = head.train()(tokens, evidence)[0].isclose(alone, atol=1e-5)
+        assert 0.6 < hidden.float().mean() < 1
+        assert not head.eval()(tokens, evidence)[0].isclose(alone, atol=1e-5).any()
 
 
 def test_gradients_reach_the_encoder_through_the_tokens(config):

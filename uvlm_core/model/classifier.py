@@ -70,6 +70,8 @@ class FindingClassifier(nn.Module):
         query = query + self.dropout(self.attention(query, x, mask))
         query = query + self.dropout(self.ffn(self.norm(query)))
         answer = self.final_norm(query).float()
+        if self.training and self.config.token_dropout:
+            answer = answer * (torch.rand_like(answer[..., :1]) >= self.config.token_dropout)
         if self.config.mask_evidence:
             scale = evidence.new_tensor(EVIDENCE_SCALE[: evidence.shape[2]]).float()
             answer = torch.cat((answer, evidence.float() * scale), 2)

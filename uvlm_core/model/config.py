@@ -90,7 +90,9 @@ class ClassifierConfig:
     `head` is "findings" (one query per finding over the tokens of the injected stages), or, as in the released code,
     "class_query" or "gap" over the deepest stage with the heads of `heads`. `stage` is the stage whose grid the
     tokens of "findings" lie on. `mask_evidence` adds what the segmentation says about each finding's mask,
-    `part_evidence` to that how sure it is of the mask's surest part.
+    `part_evidence` to that how sure it is of the mask's surest part. `token_dropout` is the chance that a training
+    step hides from a finding what the tokens say: a head that knows few cases by heart would not learn to heed the
+    evidence.
     """
 
     head: str = "findings"
@@ -100,6 +102,7 @@ class ClassifierConfig:
     dropout: float = 0.0
     mask_evidence: bool = True
     part_evidence: bool = False  # on in the presets; a bundle from before it has none
+    token_dropout: float = 0.0
     heads: tuple[HeadConfig, ...] = ()
 
     def __post_init__(self) -> None:
@@ -107,6 +110,8 @@ class ClassifierConfig:
         _one_of("classifier.head", self.head, ("findings", "class_query", "gap"))
         _require(self.width % self.n_heads == 0,
                  f"classifier.width ({self.width}) must be a multiple of classifier.n_heads ({self.n_heads}).")
+        _require(0 <= self.token_dropout < 1,
+                 f"classifier.token_dropout is a chance below 1; found {self.token_dropout}.")
         _require(self.mask_evidence or not self.part_evidence,
                  "classifier.part_evidence is a part of classifier.mask_evidence, which is off.")
         _require(self.head == "findings" or len(self.heads) > 0,
