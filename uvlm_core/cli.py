@@ -12,8 +12,9 @@ import typer
 
 from uvlm_core.datasets.commands import app as dataset_app
 from uvlm_core.errors import UVLMError, VolumeError
-from uvlm_core.failures import CANCELLED, VERIFICATION, failure
+from uvlm_core.failures import CANCELLED, UNREAD, VERIFICATION, failure
 from uvlm_core.processors import limit_threads
+from uvlm_core.resources import resource
 from uvlm_core.stopping import stoppable
 from uvlm_core.version import VERSION
 
@@ -59,8 +60,12 @@ def report(
     The result is a study folder with a page for the browser; it appears when it is complete.
     """
     from uvlm_core.inference.pipeline import run_report
+    from uvlm_core.model.bundle import read_info
     from uvlm_core.terminal import JsonProgress, StageBar
 
+    if not json_progress:
+        info = read_info(bundle or resource("Models", "demo"))
+        print(f"Model: {info.name} {info.version}, {info.licence}. {info.intended_use}", flush=True)
     progress = JsonProgress() if json_progress else StageBar()
     with stoppable("Cancelled. Nothing was left behind.") as stop, progress as show:
         run_report(scan, out, bundle, device, precision, progress=show, cancel=stop, series=series, notify=show.note)
@@ -280,7 +285,10 @@ def main() -> None:
         code = app(arguments or ["--help"], prog_name="uvlm", standalone_mode=False)  # what typer.Exit carries
         if code == CANCELLED:  # typer turns a KeyboardInterrupt into this
             raise KeyboardInterrupt
-        sys.exit(code if isinstance(code, int) else 0)
+    except (BrokenPipeError, SystemExit):  # typer turns the first into the second
+        # who read the output has gone; nobody is left to be told
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
     except (Exception, KeyboardInterrupt) as error:
         if debug:
             raise
@@ -288,7 +296,7 @@ def main() -> None:
         if "--json-progress" in arguments:
             print(json.dumps({"event": "failed", "exit_code": code, "message": text}), flush=True)
         print(text, file=sys.stderr, flush=True)
-        sys.exit(code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _sizes(shape: str) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uvlm_core.errors import Cancelled, UVLMError
 
 VERIFICATION, WRONG_INPUT, UNEXPECTED, CANCELLED = 1, 2, 70, 130  # 70: internal error in BSD's sysexits.h
+UNREAD = 141  # whoever read the output has gone; what a shell says of SIGPIPE
 
 
 def failure(error: BaseException) -> tuple[int, str]:

@@ -179,6 +179,17 @@ def test_ctrl_c_leaves_nothing(tmp_path, model_folder, number):
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="pipes of Windows tell nobody that they were closed")
+def test_a_reader_that_goes_ends_the_run_without_a_word(tmp_path, model_folder):
+    write_volume(tmp_path / "scan.nii.gz", make_phantom(22, (48, 64, 64)).volume)
+    command = [*COMMAND, "report", "scan.nii.gz", "-o", "new/study", "--bundle", str(model_folder), "--json-progress"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(120) == 141
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
 def test_threads_are_as_many_as_the_system_grants(tmp_path):
     quota = tmp_path / "cpu.max"
     quota.write_text("100000 100000\n", "ascii")

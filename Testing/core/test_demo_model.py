@@ -52,3 +52,23 @@ def test_it_finds_the_large_organs_on_the_right_side():
     ids = [label_named(name).id for name in ("liver", "lung_lower_lobe_left", "lung_lower_lobe_right", "heart")]
     assert np.nanmin(dice(study.labels, case.labels, ids)) > 0.6
     assert study.sentences and all(sentence["text"] for sentence in study.sentences)
+
+
+def test_cues_steer_the_text_and_can_be_switched_off():
+    """The same weights on the same scan: without cues the decoder does not learn what the other heads found."""
+    from dataclasses import replace
+
+    from uvlm_core.evaluation.phantom_cases import ready_bundle
+    from uvlm_core.inference.pipeline import analyse_volume
+
+    ready = ready_bundle(BUNDLE)
+    volume = make_phantom(900025, (64, 88, 88)).volume
+    texts = {}
+    model = ready.result()[0].model
+    config = model.config
+    for level in ("measurements", "none"):
+        model.config = replace(config, language=replace(config.language, cues=level))
+        sections = analyse_volume(volume, ready).content["report"]["sections"]
+        texts[level] = [row["text"] for section in sections for row in section["sentences"]]
+    assert config.language.cues == "measurements" and all(texts.values())
+    assert texts["measurements"] != texts["none"]

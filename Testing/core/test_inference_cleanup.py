@@ -132,3 +132,17 @@ def test_a_small_organ_in_full_view_is_imaged():
     maps = labelled(spleen=np.s_[50:60, 40:50, 10:20], liver=np.s_[40:70, 20:60, 50:80])
     view = field_of_view(maps, 0.027, np.ones(maps.shape, bool))
     assert view.organs["spleen"] == IMAGED
+
+
+def test_one_lung_is_not_both():
+    right = np.s_[20:80, 10:70, 60:95]
+    whole = labelled(lung_lower_lobe_left=np.s_[20:80, 10:70, 5:40], lung_lower_lobe_right=right)
+    half = labelled(lung_lower_lobe_left=np.s_[20:22, 10:14, 5:8], lung_lower_lobe_right=right)
+    white = labelled(consolidation=np.s_[20:80, 10:70, 5:40], lung_lower_lobe_right=right)
+    states = [field_of_view(maps, 0.027, np.ones(maps.shape, bool)).regions["pleura"] for maps in (whole, half, white)]
+    assert states == [IMAGED, PARTLY, IMAGED]
+
+
+def test_the_upper_oesophagus_does_not_show_a_hernia():
+    maps = labelled(esophagus=np.s_[50:90, 40:46, 40:46], heart=np.s_[30:60, 20:60, 30:60])
+    assert field_of_view(maps, 0.027, np.ones(maps.shape, bool)).of_finding("Hiatal hernia") == ABSENT

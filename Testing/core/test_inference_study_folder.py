@@ -150,3 +150,14 @@ def test_a_place_without_permission_is_explained(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StudyError, match="may write"), writing(tmp_path / "study"):
         pass
+
+
+def test_folders_that_were_made_around_a_failed_study_go_and_others_stay(tmp_path):
+    for out in (tmp_path / "new" / "deep" / "study", tmp_path / "mine" / "study"):
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        with pytest.raises(KeyboardInterrupt), writing(out):
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    with writing(tmp_path / "new" / "deep" / "study") as folder:
+        (folder / "study.json").write_text(json.dumps({"schema": SCHEMA}))
+    assert is_study(tmp_path / "new" / "deep" / "study")

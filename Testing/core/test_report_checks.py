@@ -91,3 +91,32 @@ def test_contradictions_within_the_report():
     text = "Lungs: A 21 mm nodule in the right upper lobe.\nImpression: Nodule in the left upper lobe."
     assert "internal" in [flag.kind for flag in flags_of(text)]
     assert "internal" in [flag.kind for flag in flags_of("Lungs: Nodule.\nImpression: No nodule.")]
+
+
+def test_a_mask_of_a_finding_that_is_called_absent_is_told():
+    rows = [row("Pleural effusion", 0.4)]
+    effusion = [lesion("pleural_effusion", 1, "right", None, 118.0)]
+    for text, kind in (("Pleura: No pleural effusion.", "presence"), ("Pleura: No pneumothorax.", "missing")):
+        found = check_report(parse_report(text), rows, effusion, ALL)
+        assert [(flag.kind, flag.finding) for flag in found] == [(kind, "Pleural effusion")]
+        assert f"{effusion[0].volume_ml:.1f} ml" in found[0].message and "0.40" in found[0].message
+    assert check_report(parse_report("Pleura: No pneumothorax."), [{**rows[0], "by": "user"}], effusion, ALL) == []
+
+
+def test_no_may_not_be_said_of_what_the_image_leaves_open():
+    rows = [row("Pleural effusion", 0.52, "uncertain")]
+    found = check_report(parse_report("Pleura: No pleural effusion."), rows, [], ALL)
+    assert [(flag.kind, flag.expected) for flag in found] == [("presence", "uncertain")]
+    assert check_report(parse_report("Pleura: Possible pleural effusion."), rows, [], ALL) == []
+
+
+def test_a_normal_impression_of_a_scan_that_shows_little_is_flagged():
+    text = "Bones: No destructive bone lesion.\nImpression: Normal examination."
+    assert [flag.kind for flag in check_report(parse_report(text), [], [], ["bones", "lungs"])] == ["not_imaged"]
+    assert check_report(parse_report(text), [], [], ALL) == []
+
+
+def test_a_side_without_a_mask_of_the_finding_links_to_the_organs_of_that_side():
+    report = parse_report("Lungs: There are emphysematous changes in the right lung.")
+    link_report(report, [organ(name) for name in ("lung_upper_lobe_left", "lung_upper_lobe_right")])
+    assert report.sentences[0].segments == ["lung_upper_lobe_right"]

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from uvlm_core.labels import label_named
-from uvlm_core.report.measurements import cardiothoracic_ratio, diameters, measure_segments
+from uvlm_core.report.measurements import (
+    cardiothoracic_ratio,
+    diameters,
+    measure_segments,
+    seen_cardiothoracic_ratio,
+)
 
 
 def affine(spacing, turn=0.0, shear=0.0):
@@ -92,3 +97,16 @@ def test_cardiothoracic_ratio():
     label_map[:, 10:30, 40:80] = label_named("heart").id
     assert cardiothoracic_ratio(label_map, matrix) == pytest.approx(0.5)
     assert cardiothoracic_ratio(np.zeros_like(label_map), matrix) is None
+
+
+def test_no_cardiothoracic_ratio_of_cut_organs():
+    whole = np.zeros((60, 60, 100), np.uint8)
+    whole[5:50, 10:50, 10:50] = label_named("lung_lower_lobe_right").id
+    whole[5:50, 10:50, 50:90] = label_named("lung_lower_lobe_left").id
+    whole[15:35, 10:40, 40:80] = label_named("heart").id
+    matrix = affine((3, 3, 3))
+    assert seen_cardiothoracic_ratio(whole, matrix) == pytest.approx(0.5)
+    assert seen_cardiothoracic_ratio(whole[20:], matrix) is None  # the heart is cut
+    assert seen_cardiothoracic_ratio(whole[:, :, 20:], matrix) is None  # a lung is cut on its side
+    assert seen_cardiothoracic_ratio(whole[:, :, :50], matrix) is None  # a lung is missing
+    assert seen_cardiothoracic_ratio(whole[8:], matrix) == pytest.approx(0.5)  # the bases of the lungs do not matter

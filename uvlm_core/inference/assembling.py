@@ -14,7 +14,7 @@ from uvlm_core.inference.study import Study
 from uvlm_core.report.checks import check_report
 from uvlm_core.report.grounding import ground_report
 from uvlm_core.report.links import link_report
-from uvlm_core.report.measurements import cardiothoracic_ratio, measure_segments
+from uvlm_core.report.measurements import measure_segments, seen_cardiothoracic_ratio
 from uvlm_core.report.segments import Segment
 from uvlm_core.volumes.volume import Volume
 
@@ -48,7 +48,7 @@ def measured(labels: np.ndarray, volume: Volume, view: FieldOfView) -> Masks:
         kept[segment.label] += 1
         if kept[segment.label] <= MOST_PARTS:
             segments.append(segment)
-    return Masks(labels, segments, view, cardiothoracic_ratio(labels, volume.ijk_to_ras))
+    return Masks(labels, segments, view, seen_cardiothoracic_ratio(labels, volume.ijk_to_ras))
 
 
 def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenance: dict) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from uvlm_core.inference.writing_text import WrittenText
 from uvlm_core.labels import regions
 from uvlm_core.report.checks import Flag
 from uvlm_core.report.document import IMPRESSION, Report, Section, Sentence, parse_report
+from uvlm_core.report.labeler import label_sentence
+from uvlm_core.report.links import ORGAN_WORDS
 
 FIELD_OF_VIEW = "field_of_view"
 
@@ -67,11 +70,25 @@ def compose(written: WrittenText, view: FieldOfView, grid_matrix: np.ndarray, st
 
 
 def remove_unseen(report: Report, view: FieldOfView) -> list[dict]:
-    """Takes out the sections of regions that are not imaged; what they said is kept for the record."""
-    unseen = [section for section in report.sections if view.regions.get(section.name) == ABSENT]
-    report.sections = [section for section in report.sections if section not in unseen]
-    return [{"section": section.name, "text": sentence.text, "reason": "not imaged"}
-            for section in unseen for sentence in section.sentences]
+    """Takes out what is said of regions, organs and findings that are not imaged; it is kept for the record."""
+    removed = []
+    for section in report.sections:
+        whole = view.regions.get(section.name) == ABSENT
+        unseen = [sentence for sentence in section.sentences if whole or _speaks_of_unseen(sentence.text, view)]
+        section.sentences = [sentence for sentence in section.sentences if sentence not in unseen]
+        removed += [{"section": section.name, "text": sentence.text, "reason": "not imaged"} for sentence in unseen]
+    report.sections = [section for section in report.sections if section.sentences]
+    return removed
+
+
+def _speaks_of_unseen(text: str, view: FieldOfView) -> bool:
+    """True where everything that a sentence speaks of is outside the field of view, be it called normal or not."""
+    mentions = label_sentence(text)
+    if mentions:
+        return all(view.of_finding(mention.finding) == ABSENT for mention in mentions)
+    organs = {"lungs" if "_lobe_" in name else name
+              for pattern, names in ORGAN_WORDS if re.search(pattern, text, re.IGNORECASE) for name in names}
+    return bool(organs) and all(view.organs.get(name) == ABSENT for name in organs)
 
 
 def add_flags(report: Report, flags: Sequence[Flag]) -> list[dict]:

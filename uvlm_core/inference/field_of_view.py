@@ -28,7 +28,7 @@ REGION_ORGANS = {
     "bones": ("spine", "ribs"),
 }
 FINDING_ORGANS = {
-    "Hiatal hernia": ("esophagus", "stomach"), "Arterial wall calcification": ("aorta", "heart"),
+    "Hiatal hernia": ("stomach",), "Arterial wall calcification": ("aorta", "heart"),
     "Liver lesion": ("liver",), "Kidney lesion": ("kidney_left", "kidney_right"), "Pancreas lesion": ("pancreas",),
 }
 
@@ -68,11 +68,20 @@ def field_of_view(labels: np.ndarray, voxel_ml: float, inside: np.ndarray) -> Fi
     for name, least in LEAST_ML.items():
         ids = [label_named(part).id for part in (*LOBES, *LUNG_FILLING)] if name == "lungs" else [label_named(name).id]
         organs[name] = _coverage(sum(counts[ids]), sum(at_border[ids]) > 0, least)
+    if organs["lungs"] == IMAGED and _one_lung_is_missing(counts):
+        organs["lungs"] = PARTLY
     seen = {name: _best(organs[organ] for organ in parts) for name, parts in REGION_ORGANS.items()}
     if seen["abdomen"] == IMAGED and organs["liver"] != IMAGED:
         seen["abdomen"] = PARTLY  # a kidney alone is not the upper abdomen
     seen["devices"] = IMAGED if len(labels) else ABSENT
     return FieldOfView(organs, {name: seen[name] for name in regions()})
+
+
+def _one_lung_is_missing(counts: np.ndarray) -> bool:
+    """True where the lobes of a side are but a stray, and no disease that fills a lung stands in their place."""
+    filling = sum(counts[label_named(name).id] for name in LUNG_FILLING)
+    sides = [sum(counts[label_named(name).id] for name in LOBES if name.endswith(side)) for side in ("left", "right")]
+    return min(sides) + filling < STRAY * LEAST_ML["lungs"] / 2
 
 
 def _coverage(volume_ml: float, cut: bool, least_ml: float) -> str:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -72,11 +72,13 @@ def writing(out: str | Path) -> Iterator[Path]:
         StudyError: see `check_place`; or the place cannot be written to.
     """
     out = check_place(out)
+    new = [parent for parent in out.parents if not parent.exists()]  # the innermost first
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         clean_up(out)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.uvlm-writing-", dir=out.parent))
     except OSError as error:
+        _remove_empty(new)
         raise StudyError(f"No study can be written to {out}: {error.strerror}. Choose a folder on a disk with space "
                          "where you may write.") from error
     lock = _Lock(beside / LOCK)
@@ -85,12 +87,22 @@ def writing(out: str | Path) -> Iterator[Path]:
         lock.release()
         (beside / LOCK).unlink(missing_ok=True)
         _move_into_place(beside, out)
+    except BrokenPipeError:  # of the progress that nobody reads any more, not of the folder
+        raise
     except OSError as error:
         raise StudyError(f"The study could not be written to {out}: {error.strerror or error}. "
                          "Nothing was left there.") from error
     finally:
         lock.release()
         shutil.rmtree(beside, ignore_errors=True)
+        _remove_empty(new)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Removes folders that were made around a study, innermost first, unless something is in them."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _move_into_place(beside: Path, out: Path) -> None:

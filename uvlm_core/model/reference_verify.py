@@ -62,7 +62,10 @@ def verify_fixture(folder: str | Path) -> list[VerifiedOutput]:
         BundleError: a file is missing or unreadable, or weights and configuration do not fit each other.
         RecipeError: the configuration has an unknown or unsupported argument.
     """
-    return _Verification(Path(folder)).run()
+    try:
+        return _Verification(Path(folder)).run()
+    except KeyError as error:
+        raise BundleError(f"The fixture {folder} is incomplete: its arrays or extra.json have no {error}.") from error
 
 
 def format_rows(rows: list[VerifiedOutput]) -> str:
@@ -112,6 +115,9 @@ class _Verification:
         self.same("state: aliases", set(reference_aliases(self.model).items()) ^ set(self.aliases.items()))
         if (folder / str(self.config.get("tokenizer"))).is_dir() and "texts" in extra:
             self.tokenizer(folder / self.config["tokenizer"])
+        elif "texts" in extra:
+            self.rows.append(VerifiedOutput("vocabulary and text", 0, 0, True, "different",
+                                            f"NOT COMPARED: there is no tokenizer {self.config.get('tokenizer')}"))
         counts = {"n_unique_tensors": len(weights), "state_dict_keys": len(weights) + len(self.aliases),
                   "n_params": sum(parameter.numel() for parameter in self.model.parameters())}
         self.numbers({name: value for name, value in counts.items() if name in self.config}, self.config)

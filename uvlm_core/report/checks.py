@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from uvlm_core.labels import finding_named, regions
-from uvlm_core.report.document import Report, Sentence
+from uvlm_core.report.document import IMPRESSION, Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
 from uvlm_core.report.links import segments_of
 from uvlm_core.report.segments import Segment
@@ -17,7 +17,9 @@ PRIOR = re.compile(
     r"(ct|exam\w*|scan|stud\w+)|unchanged|stable (since|compared|in size|appearance)|no (significant )?interval change|"
     r"interval (increase|decrease|growth|development|change|resolution)|has (increased|decreased|grown)|"
     r"(newly|new) (developed|appeared|since)|since the (last|previous|prior))\b", re.IGNORECASE)
+NORMAL = re.compile(r"\b(normal|unremarkable|no (acute |significant )?abnormalit\w+)\b", re.IGNORECASE)
 LARGEST_RATIO, LEAST_MM = 0.3, 3.0
+LEAST_UNBELIEVED_ML = 1.0  # of all masks of a finding together that is called absent
 # diameters of these are read off the mask; a thickness of fluid or a ratio of the heart is another measure
 SIZED = ("diameter",)
 
@@ -62,7 +64,7 @@ def check_report(report: Report, findings: Sequence[Mapping], segments: Sequence
             for mention in mentions:
                 said.setdefault(mention.finding, []).append((sentence.id, mention))
             flags += sentence_flags(sentence, section.name, mentions, rows, segments, imaged, has_prior)
-    return flags + report_flags(rows, said)
+    return flags + report_flags(rows, said, segments)
 
 
 def sentence_flags(sentence: Sentence, section: str, mentions: Sequence[Mention], rows: Mapping[str, Mapping],
@@ -82,16 +84,18 @@ def sentence_flags(sentence: Sentence, section: str, mentions: Sequence[Mention]
     if prior:
         flags.append(Flag("prior", "The sentence compares with an earlier scan, but none was given.", sentence.id,
                           found=prior.group(), suggestion=""))
-    return flags + _unseen(sentence, section, imaged)
+    return flags + _unseen(sentence, section, mentions, imaged)
 
 
-def report_flags(rows: Mapping[str, Mapping], said: Mapping[str, Sequence[tuple[str, Mention]]]) -> list[Flag]:
-    """What only the whole report can tell: findings that are not mentioned, sentences that contradict each other.
+def report_flags(rows: Mapping[str, Mapping], said: Mapping[str, Sequence[tuple[str, Mention]]],
+                 segments: Sequence[Segment]) -> list[Flag]:
+    """What only the whole report can tell: findings that are not mentioned, masks of findings that are called absent,
+    sentences that contradict each other.
 
     Args:
         said: finding name -> (sentence id, mention) in reading order.
     """
-    return _missing(rows, said) + _internal(said)
+    return _missing(rows, said) + _unbelieved(rows, said, segments) + _internal(said)
 
 
 def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None,
@@ -107,6 +111,9 @@ def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None,
     if mention.state == "absent" and row["state"] == "present":
         return [Flag("presence", f"The text says that there is no {mention.finding.lower()}, {source} says there is "
                      f"({numbers}).", sentence.id, mention.finding, "present", "absent")]
+    if mention.state == "absent" and row["state"] == "uncertain":
+        return [Flag("presence", f"The text says that there is no {mention.finding.lower()}, {source} leaves it open "
+                     f"({numbers}).", sentence.id, mention.finding, "uncertain", "absent")]
     if mention.state == "present" and row["state"] == "absent":
         return [Flag("presence", f"The text says {mention.finding.lower()}, {source} does not "
                      f"({', '.join(filter(None, (numbers, mask)))}).", sentence.id, mention.finding, "absent",
@@ -162,7 +169,11 @@ def _size_flags(sentence: Sentence, mention: Mention, segments: Sequence[Segment
                  mention.finding, f"{measured:.0f} mm", f"{mention.size_mm:g} mm", fixed)]
 
 
-def _unseen(sentence: Sentence, section: str, imaged: Sequence[str]) -> list[Flag]:
+def _unseen(sentence: Sentence, section: str, mentions: Sequence[Mention], imaged: Sequence[str]) -> list[Flag]:
+    missing = [title.lower() for name, title in regions().items() if name != "devices" and name not in imaged]
+    if section == IMPRESSION and not mentions and 2 * len(missing) > len(regions()) and NORMAL.search(sentence.text):
+        return [Flag("not_imaged", f"The impression calls the scan normal, but it does not show {', '.join(missing)}.",
+                     sentence.id, None, "not imaged", "normal")]
     if section not in regions() or section == "devices" or section in imaged:
         return []
     return [Flag("not_imaged", f"{regions()[section]} is described but not in the field of view.", sentence.id, None,
@@ -178,6 +189,23 @@ def _missing(rows: Mapping[str, Mapping], said: Mapping) -> list[Flag]:
             if source == "the reader":
                 message = f"The reader has marked {name} as present, but the text does not mention it ({numbers})."
             flags.append(Flag("missing", message, None, name, "present", "not mentioned"))
+    return flags
+
+
+def _unbelieved(rows: Mapping[str, Mapping], said: Mapping, segments: Sequence[Segment]) -> list[Flag]:
+    """Findings that are called absent although masks show them; of those that the reader has set, he knows."""
+    flags = []
+    for name, row in rows.items():
+        mentions = said.get(name, ())
+        if row["state"] != "absent" or row.get("by") == "user" or name == "Cardiomegaly" or any(
+                mention.state == "present" for _, mention in mentions):
+            continue
+        label = finding_named(name).label
+        volume = sum(segment.volume_ml for segment in segments if label is not None and segment.label == label)
+        if volume >= LEAST_UNBELIEVED_ML:
+            where = next((place for place, mention in mentions if mention.state == "absent"), None)
+            message = f"Masks of {volume:.1f} ml show {name.lower()}, but it is called absent ({_source(row)[1]})."
+            flags.append(Flag("presence" if where else "missing", message, where, name, "with a mask", "absent"))
     return flags
 
 

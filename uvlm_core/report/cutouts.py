@@ -13,9 +13,9 @@ from uvlm_core.report.measurements import (
     CONNECTED,
     LOBES,
     MARGIN,
-    cardiothoracic_ratio,
     host_of,
     middle_of_patient,
+    seen_cardiothoracic_ratio,
     segment_of,
 )
 from uvlm_core.report.segments import Segment
@@ -132,7 +132,7 @@ def ratio_with(label: Label, mask: np.ndarray, ijk_to_ras: np.ndarray, context: 
     labels = context.with_mask(label, mask, ijk_to_ras)
     if labels is None or not (labels == label_named("heart").id).any():
         return None
-    return cardiothoracic_ratio(labels, context.ijk_to_ras)
+    return seen_cardiothoracic_ratio(labels, context.ijk_to_ras)
 
 
 def count_parts(mask: np.ndarray) -> int:

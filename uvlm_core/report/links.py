@@ -35,7 +35,7 @@ def link_report(report: Report, segments: Sequence[Segment]) -> None:
 def link_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
     """Fills `findings` (those said to be present or uncertain first) and `segments` of one sentence in place.
 
-    A present finding links to its lesions; a sentence without one links to the organs it names.
+    A present finding links to its lesions; a sentence without one links to the organs it names, on the side it names.
     """
     mentions = label_sentence(sentence.text)
     said = sorted(mentions, key=lambda mention: mention.state == "absent")
@@ -44,8 +44,10 @@ def link_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
               for segment in segments_of(mention, segments)]
     if not linked:
         present = {segment.id for segment in segments}
+        sides = {mention.side for mention in mentions}
+        other = {"left": "_right", "right": "_left"}.get(sides.pop(), "") if len(sides) == 1 else ""
         linked = [name for pattern, names in ORGAN_WORDS if re.search(pattern, sentence.text, re.IGNORECASE)
-                  for name in names if name in present]
+                  for name in names if name in present and not (other and name.endswith(other))]
     sentence.segments = list(dict.fromkeys(linked))
 
 

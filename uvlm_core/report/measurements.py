@@ -15,6 +15,7 @@ from uvlm_core.report.segments import Segment
 CONNECTED = np.ones((3, 3, 3))
 LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
          "lung_lower_lobe_right")
+LEAST_WHOLE_ML = 100.0  # of the heart and of each lung, less is a stray or a rest
 LUNG_LESIONS = ("lung_nodule", "consolidation", "lung_opacity", "atelectasis", "emphysema", "pleural_effusion")
 MARGIN = 4  # voxels around a lesion in which its host is looked for
 SMALLEST_ML = 0.02  # components below this are specks of the segmentation, not lesions
@@ -195,16 +196,33 @@ def middle_of_patient(label_map: np.ndarray, ijk_to_ras: np.ndarray) -> float:
 
 
 def cardiothoracic_ratio(label_map: np.ndarray, ijk_to_ras: np.ndarray) -> float | None:
-    """Largest left-right width of the heart over that of the chest's inside (outer borders of both lungs).
-
-    None where heart or one of the lungs is not in the picture.
-    """
+    """Largest left-right width of the heart over that of the chest's inside (outer borders of the lungs); None where
+    there is no heart or no lung."""
     axis = int(np.argmax(np.abs(ijk_to_ras[0, :3])))  # the array's left-right axis: 0 is i, the last
     axis = 2 - axis
     heart = _extent(label_map == label_named("heart").id, axis)
     lungs = np.isin(label_map, [label_named(name).id for name in LOBES + LUNG_LESIONS])
     chest = _extent(lungs, axis)
     return None if heart is None or chest is None or chest == 0 else round(heart / chest, 3)
+
+
+def seen_cardiothoracic_ratio(label_map: np.ndarray, ijk_to_ras: np.ndarray) -> float | None:
+    """`cardiothoracic_ratio` where the scan shows what it is the ratio of: a heart that no border of the array cuts,
+    and two lungs that none cuts on the left or right. None elsewhere: a number from cut organs would mislead."""
+    least = LEAST_WHOLE_ML * 1000 / abs(float(np.linalg.det(ijk_to_ras[:3, :3])))
+    heart = label_map == label_named("heart").id
+    lungs = [np.isin(label_map, [label_named(name).id for name in LOBES if name.endswith(side)])
+             for side in ("left", "right")]
+    axis = 2 - int(np.argmax(np.abs(ijk_to_ras[0, :3])))
+    if min(part.sum() for part in (heart, *lungs)) < least or any(_at_end(heart, number) for number in range(3)) or any(
+            _at_end(lung, axis) for lung in lungs):
+        return None
+    return cardiothoracic_ratio(label_map, ijk_to_ras)
+
+
+def _at_end(mask: np.ndarray, axis: int) -> bool:
+    """True where the mask reaches the first or last plane of an axis."""
+    return bool(mask.take(0, axis).any() or mask.take(-1, axis).any())
 
 
 def _extent(mask: np.ndarray, axis: int) -> int | None:

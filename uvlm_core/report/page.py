@@ -184,7 +184,8 @@ def _finding_rows(study: dict) -> list[dict]:
             continue
         imaged = row["state"] != "not imaged" and row["probability"] is not None
         side = row["side"] if row["state"] in ("present", "uncertain") else None
-        rows.append({**row, "side": side, "percent": round(100 * row["probability"], 1) if imaged else None,
+        rows.append({**row, "side": side, "shown": round(100 * row["probability"]) if imaged else None,
+                     "percent": round(100 * row["probability"], 1) if imaged else None,
                      "tick": round(100 * row["threshold"], 1) if imaged and row["threshold"] is not None else None,
                      "sentences": row["name"] in spoken})
     return sorted(rows, key=lambda row: (STATES.index(row["state"]), -(row["percent"] or 0)))

@@ -326,7 +326,7 @@ class Document:
                     for mention in mentions_of(row.text):
                         said.setdefault(mention.finding, []).append((row.id, mention))
         common: dict[str | None, list[Flag]] = {}
-        for flag in report_flags(rows, said):
+        for flag in report_flags(rows, said, self._measured):
             here = of_whole_report(flag) if flag.sentence is None else located(
                 flag, self._cells[SENTENCE + flag.sentence].text)
             common.setdefault(flag.sentence, []).append(here)
