@@ -140,9 +140,8 @@ def test_a_contradiction_is_underlined_with_its_reason_and_a_fix(panel, app):
     for _ in "left":
         panel.press(0x01000003, "")  # Backspace
     panel.type("right")
-    assert app.processUntil(lambda: panel.underlined() != [], 3)
-    assert any("right" in text for text in panel.underlined())
-    assert app.processUntil(lambda: panel.editor.checks.points != [], 3)  # after the pause of saving
+    assert app.processUntil(lambda: any("right" in text for text in panel.underlined()), 3)
+    assert app.processUntil(lambda: any(point.sentence == name for point in panel.editor.checks.points), 3)
     point = next(point for point in panel.editor.checks.points if point.sentence == name)
     assert "right" in point.text and "left" in point.text
     row = panel.editor.checks.points.index(point)

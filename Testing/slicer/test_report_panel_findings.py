@@ -51,7 +51,8 @@ def test_sorts_by_numbers(panel):
     ("LIVER", {"Liver lesion"}),
     ("lesion absent", {"Kidney lesion", "Pancreas lesion"}),
     ("absent lesion", {"Kidney lesion", "Pancreas lesion"}),
-    ("(", set()),
+    ("[", set()),
+    ("leaves it open (probability", {"Lung opacity"}),
 ])
 def test_filters_by_words(panel, words, expected):
     panel.ui.findingsFilter.text = words
