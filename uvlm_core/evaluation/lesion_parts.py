@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
+from uvlm_core.inference.cleanup import connected_parts
 from uvlm_core.labels import findings, label_named
 
-EVERY_NEIGHBOUR = np.ones((3, 3, 3), bool)
 LEAST_TRUE = 10  # true parts that a choice needs
 LIMITS = np.arange(0.5, 0.91, 0.05)  # that are tried; 0 where none is better than none
 
@@ -33,15 +33,14 @@ def lesion_parts(winner: np.ndarray, scores: np.ndarray, names: Sequence[str], t
         if name not in names:
             continue
         channel = list(names).index(name)
-        boxes = ndimage.find_objects((winner == channel).astype(np.uint8))
-        if not boxes:
+        connected = connected_parts(winner, channel)
+        if connected is None:
             continue
-        box = boxes[0]
-        parts, count = ndimage.label(winner[box] == channel, EVERY_NEIGHBOUR)
+        box, parts, sizes = connected
         sure, real = scores[channel][box].astype(np.float32), truth[box] == label_named(name).id
-        numbers = np.arange(1, count + 1)
+        numbers = np.arange(1, len(sizes))
         found[name] = [[int(size), round(float(mean), 4), bool(hit)] for size, mean, hit in
-                       zip(np.bincount(parts.ravel())[1:], ndimage.mean(sure, parts, numbers),
+                       zip(sizes[1:], ndimage.mean(sure, parts, numbers),
                            ndimage.maximum(real, parts, numbers), strict=True)]
     return found
 

@@ -83,7 +83,7 @@ def highest(scores: np.ndarray) -> np.ndarray:
     return np.stack([part.argmax(0).astype(np.uint8) for part in np.moveaxis(scores, 1, 0)])
 
 
-def _parts(winner: np.ndarray, channel: int):
+def connected_parts(winner: np.ndarray, channel: int):
     """Box, numbered parts and their voxel counts (index 0 is outside) of one channel; None where it wins nowhere."""
     box = ndimage.find_objects((winner == channel).astype(np.uint8))
     if not box:
@@ -93,7 +93,7 @@ def _parts(winner: np.ndarray, channel: int):
 
 
 def _stray_parts(winner: np.ndarray, channel: int, label: Label, voxel_ml: float):
-    found = _parts(winner, channel)
+    found = connected_parts(winner, channel)
     if found is None:
         return None
     box, parts, sizes = found
@@ -110,7 +110,7 @@ def _stray_parts(winner: np.ndarray, channel: int, label: Label, voxel_ml: float
 
 def _speck_parts(winner: np.ndarray, scores: np.ndarray, channel: int, label: Label, voxel_ml: float,
                  limit: float, hosts: np.ndarray, wanted: list[int] | None, steps: int):
-    found = _parts(winner, channel)
+    found = connected_parts(winner, channel)
     if found is None:
         return None
     box, parts, sizes = found

@@ -210,19 +210,22 @@ def seen_cardiothoracic_ratio(label_map: np.ndarray, ijk_to_ras: np.ndarray) -> 
     """`cardiothoracic_ratio` where the scan shows what it is the ratio of: a heart that no border of the array cuts,
     and two lungs that none cuts on the left or right. None elsewhere: a number from cut organs would mislead."""
     least = LEAST_WHOLE_ML * 1000 / abs(float(np.linalg.det(ijk_to_ras[:3, :3])))
-    heart = label_map == label_named("heart").id
-    lungs = [np.isin(label_map, [label_named(name).id for name in LOBES if name.endswith(side)])
+    found = ndimage.find_objects(label_map)
+    boxes = {name: found[label_named(name).id - 1] for name in ("heart", *LOBES, *LUNG_LESIONS)
+             if label_named(name).id <= len(found) and found[label_named(name).id - 1] is not None}
+    voxels = {name: int((label_map[box] == label_named(name).id).sum()) for name, box in boxes.items()}
+    lungs = [sum(count for name, count in voxels.items() if name in LOBES and name.endswith(side))
              for side in ("left", "right")]
-    axis = 2 - int(np.argmax(np.abs(ijk_to_ras[0, :3])))
-    if min(part.sum() for part in (heart, *lungs)) < least or any(_at_end(heart, number) for number in range(3)) or any(
-            _at_end(lung, axis) for lung in lungs):
+    if min(voxels.get("heart", 0), *lungs) < least:
         return None
-    return cardiothoracic_ratio(label_map, ijk_to_ras)
-
-
-def _at_end(mask: np.ndarray, axis: int) -> bool:
-    """True where the mask reaches the first or last plane of an axis."""
-    return bool(mask.take(0, axis).any() or mask.take(-1, axis).any())
+    axis = 2 - int(np.argmax(np.abs(ijk_to_ras[0, :3])))
+    ends = [(boxes["heart"][number], number) for number in range(3)]
+    ends += [(boxes[name][axis], axis) for name in LOBES if name in boxes]
+    if any(side.start == 0 or side.stop == label_map.shape[number] for side, number in ends):
+        return None
+    sides = [[box[number] for box in boxes.values()] for number in range(3)]
+    chest = tuple(slice(min(side.start for side in row), max(side.stop for side in row)) for row in sides)
+    return cardiothoracic_ratio(label_map[chest], ijk_to_ras)
 
 
 def _extent(mask: np.ndarray, axis: int) -> int | None:
