@@ -99,7 +99,8 @@ def phantom(
     out: Out,
     seed: Annotated[int, typer.Option(help="Seed of the first case.")] = 0,
     shape: Annotated[str, typer.Option(help="Voxels along z, y and x.")] = "96x128x128",
-    region: Annotated[str | None, typer.Option(help="chest, abdomen or both; default: mixed.")] = None,
+    region: Annotated[str | None, typer.Option(help="chest, abdomen, both or pelvis (liver to thighs); "
+                                               "default: the first three, mixed.")] = None,
 ) -> None:
     """Write synthetic CT cases with masks, labels and reports."""
     from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Body wall and bones: skin, fat, muscles, ribs, sternum, shoulder girdle, spine, pelvis.
+"""Body wall and bones: skin, fat, muscles, ribs, sternum, shoulder girdle, spine.
 
 The tables give half width, front and back (mm in the atlas) of the inner cavity and of the outer muscle surface at
 several heights z; they were measured on CT of adults.
@@ -14,12 +14,13 @@ from uvlm_core.phantom.person import Person
 from uvlm_core.phantom.shapes import ellipsoid, ellipsoid_box, smooth_min, squircle, tube
 
 CAVITY = np.array([  # z, half width, front, back
-    (-290, 100, -105, 0), (-250, 112, -125, -8), (-220, 118, -138, -14), (-180, 118, -146, -18), (-140, 120, -152, -12),
-    (-100, 123, -157, 2), (-60, 126, -160, 22), (-20, 128, -163, 29), (20, 127, -164, 30), (60, 122, -162, 27),
+    (-430, 6, -62, -50), (-395, 22, -80, -30), (-365, 48, -98, 2), (-330, 72, -108, 12), (-290, 100, -112, 8),
+    (-250, 112, -125, -8), (-220, 118, -138, -14), (-180, 118, -146, -18), (-140, 120, -152, -12), (-100, 123, -157, 2), (-60, 126, -160, 22), (-20, 128, -163, 29), (20, 127, -164, 30), (60, 122, -162, 27),
     (100, 111, -154, 18), (130, 97, -143, 7), (150, 82, -130, -3), (165, 66, -115, -12), (178, 46, -98, -22),
     (190, 20, -80, -36), (230, 10, -75, -40)], np.float32)
 WALL = np.array([
-    (-290, 168, -150, 60), (-250, 160, -150, 55), (-220, 148, -154, 42), (-180, 136, -158, 30), (-140, 134, -163, 25),
+    (-480, 158, -118, 34), (-420, 166, -122, 46), (-380, 172, -132, 56), (-330, 176, -146, 62), (-290, 170, -150, 61),
+    (-250, 160, -150, 55), (-220, 148, -154, 42), (-180, 136, -158, 30), (-140, 134, -163, 25),
     (-100, 137, -167, 30), (-60, 139, -171, 38), (-20, 141, -175, 45), (20, 142, -177, 50), (60, 148, -176, 53),
     (90, 155, -171, 53), (120, 162, -163, 50), (150, 170, -150, 42), (170, 172, -138, 34), (185, 160, -128, 24),
     (197, 120, -118, 12), (210, 75, -112, 2), (240, 62, -112, -2)], np.float32)
@@ -230,7 +231,6 @@ def paint_spine(frame: Frame, person: Person, rng: np.random.Generator) -> None:
     value = np.where(body < -2.4, person.hu["marrow"] + 25 * rng.standard_normal(), person.hu["cortex"] * 0.75)
     keep = (z > -222) & (z < 232)
     frame.paint(box, np.where(keep, body, 20), value, label_named("spine").id)
-    _paint_pelvis(frame, person)
 
 
 def _paint_arches(frame: Frame, person: Person, box, x, deep, rel, pitch, wide, thick) -> None:
@@ -249,25 +249,3 @@ def _paint_arches(frame: Frame, person: Person, box, x, deep, rel, pitch, wide, 
     frame.paint(box, arch, np.where(arch < -2.5, hu["marrow"] * 1.15, hu["cortex"] * 0.8), label)
     frame.paint(box, np.maximum(canal_mm, inside * 0), 22.0, 0)
     frame.paint(box, np.sqrt(x**2 + (deep - thick - 8) ** 2) - 5.0, 38.0)
-
-
-def _paint_pelvis(frame: Frame, person: Person) -> None:
-    """Sacrum (label spine) and iliac wings (no label) at the lower end of a long abdomen."""
-    cortex, marrow = person.hu["cortex"] * 0.8, person.hu["marrow"] * 0.8
-    box = frame.box((-62, -80, -310), (62, 70, -205))
-    if box is not None:
-        x, y, z = frame.at(box)
-        tilt = (z + 222) * 0.62
-        width = np.interp(z, [-310, -280, -225], [14, 34, 52]).astype(np.float32)
-        sacrum = np.maximum(np.maximum(np.abs(x) - width, np.abs(y + 32 + tilt - 10 + 0.06 * np.abs(x)) - 17), z + 222)
-        frame.paint(box, sacrum, np.where(sacrum < -3, marrow, cortex), label_named("spine").id)
-    for side in (-1, 1):
-        box = frame.box((min(side * 40, side * 150), -120, -300), (max(side * 40, side * 150), 60, -165))
-        if box is None:
-            continue
-        x, y, z = frame.at(box)
-        out = np.abs(x)
-        crest = -178 - 0.006 * (y + 45) ** 2
-        sheet = np.abs(out - (62 + 0.55 * (10 - y) + 0.12 * (z + 250)) * 0.9) * 0.82 - 7
-        wing = np.maximum(np.maximum(sheet, z - crest), np.maximum(-115 - y, y - 28))
-        frame.paint(box, wing, np.where(wing < -3, marrow, cortex))

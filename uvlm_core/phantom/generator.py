@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from uvlm_core.errors import CaseError
-from uvlm_core.phantom import abdomen, body, thorax
+from uvlm_core.phantom import abdomen, body, pelvis, thorax
 from uvlm_core.phantom.case import PhantomCase, imaged_regions, planted_findings
 from uvlm_core.phantom.frame import Frame
 from uvlm_core.phantom.lesions import DRAWN, draw_findings
@@ -15,10 +15,11 @@ from uvlm_core.phantom.scene import Scene
 from uvlm_core.phantom.shapes import rotation_matrix
 from uvlm_core.volumes.volume import Volume
 
-REGIONS = ("chest", "abdomen", "both")
-CENTRES = {"chest": 62.0, "abdomen": -75.0, "both": -5.0}  # height in the atlas of the middle of the scan
+# region: height in the atlas of the middle of the scan, least and largest length in mm, share of the random choice
+REGIONS = {"chest": (62.0, (250, 330), 0.35), "abdomen": (-75.0, (240, 330), 0.2), "both": (-5.0, (340, 440), 0.45),
+           "pelvis": (-185.0, (420, 480), 0.0)}  # "pelvis": from the liver to the thighs
 NORMAL_SHARE = 0.1
-DRAWING = 2  # to be raised with every change that gives a seed another phantom: prepared cases are made anew then
+DRAWING = 3  # to be raised with every change that gives a seed another phantom: prepared cases are made anew then
 
 
 def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
@@ -29,7 +30,7 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
     Args:
         shape: (Z, Y, X) voxels.
         spacing: (z, y, x) mm; by default drawn so that the grid holds the width of a torso.
-        region: "chest", "abdomen", "both", or None for a random one.
+        region: one of REGIONS, or None for a random one.
         findings: False leaves the bare anatomy.
         share: chance of each finding; by default drawn per case, between 0.12 and 0.38.
         scanner: one of SCANNERS; no model that comes with UVLM was trained or measured on others than the usual one.
@@ -47,7 +48,7 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
         raise CaseError("A phantom has at least 16 voxels along each axis and 0.3 to 12 mm spacing; "
                         f"found shape {shape}, spacing {spacing}.")
     rng = np.random.default_rng(seed)
-    region = region or str(rng.choice(REGIONS, p=[0.35, 0.2, 0.45]))
+    region = region or str(rng.choice([*REGIONS], p=[share for *_, share in REGIONS.values()]))
     spacing = spacing or _spacing(region, shape, rng)
     wanted = _wanted(rng, share) if findings else set()
     person = random_person(rng, "heart" in wanted)
@@ -68,8 +69,7 @@ def make_phantom(seed: int, shape: tuple[int, int, int] = (96, 128, 128),
 
 def _spacing(region: str, shape, rng: np.random.Generator) -> tuple[float, float, float]:
     across = rng.uniform(370, 430) / shape[2]
-    along = {"chest": (250, 330), "abdomen": (240, 330), "both": (340, 440)}[region]
-    return tuple(round(float(step), 3) for step in (rng.uniform(*along) / shape[0], across, across))
+    return tuple(round(float(step), 3) for step in (rng.uniform(*REGIONS[region][1]) / shape[0], across, across))
 
 
 def _wanted(rng: np.random.Generator, share: float | None) -> set[str]:
@@ -83,7 +83,7 @@ def _wanted(rng: np.random.Generator, share: float | None) -> set[str]:
 
 def _anatomy(person: Person, shape, spacing, region: str, rng: np.random.Generator) -> Frame:
     """The body without findings, painted from the outside in."""
-    centre = (rng.normal(0, 6), -70 + rng.normal(0, 6), CENTRES[region] + rng.normal(0, 18))
+    centre = (rng.normal(0, 6), -70 + rng.normal(0, 6), REGIONS[region][0] + rng.normal(0, 18))
     frame = Frame(shape, spacing, centre, rotation_matrix(*rng.normal(0, [5, 3, 3])), person.scale, rng,
                   warp_mm=rng.uniform(1.5, 4.5), bend=(rng.normal(0, 4), rng.normal(0, 3)))
     texture, fine = frame.random_field(rng, 25.0), frame.random_field(rng, 9.0)
@@ -93,6 +93,7 @@ def _anatomy(person: Person, shape, spacing, region: str, rng: np.random.Generat
     thorax.paint_lung_vessels(frame, lung, person, rng)
     abdomen.paint_abdomen(frame, wall, diaphragm, person, rng, texture, fine)
     body.paint_spine(frame, person, rng)
+    pelvis.paint_pelvis(frame, person, rng, wall.cavity)
     body.paint_ribs(frame, wall, person, rng)
     body.paint_shoulders(frame, wall, person)
     thorax.paint_heart(frame, wall, person, rng, texture)
