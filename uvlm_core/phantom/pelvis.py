@@ -24,6 +24,7 @@ FEMUR = [[(90, -45, -314, 17), (112, -41, -328, 15), (132, -38, -344, 18)],
          [(136, -34, -326, 15), (134, -38, -350, 18), (128, -48, -400, 14.5), (116, -52, -490, 13)]]
 ILIAC_ARTERY = [(50, -95, -252, 5.5), (64, -92, -275, 5.5), (80, -118, -318, 5.5), (84, -112, -380, 5)]
 ILIAC_VEIN = [(40, -84, -235, 7), (56, -80, -266, 6.5), (70, -112, -318, 6.5), (74, -104, -380, 6)]
+RECTUM = [(8, -38, -272, 13), (2, -12, -300, 15), (0, 4, -330, 17), (0, -14, -360, 15), (0, -2, -385, 9)]
 
 
 def paint_pelvis(frame: Frame, person: Person, rng: np.random.Generator, under: np.ndarray) -> None:
@@ -128,7 +129,7 @@ def _paint_soft_parts(frame: Frame, person: Person, rng: np.random.Generator, un
             found = tube(frame, _mirrored(path, side))
             if found:
                 frame.paint(*found, value, 0)
-    found = tube(frame, [(8, -38, -272, 13), (2, -12, -300, 15), (0, 4, -330, 17), (0, -14, -360, 15), (0, -2, -385, 9)])
+    found = tube(frame, RECTUM)
     if found:
         box, distance = found
         distance = np.maximum(distance, under[box] + 1)
