@@ -1,4 +1,8 @@
-"""True and false parts of lesion masks, and how sure a part must be to be believed."""
+"""True and false parts of lesion masks, and how sure a part must be to be believed.
+
+A limit trades false alarms against true lesions. A reader minds both, so it is chosen for the sum of two figures: the F1
+of the parts (a large one counts like a small one) and the mean Dice of the cases that have the lesion.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +23,9 @@ def focal_labels() -> list[str]:
     return sorted({finding.label for finding in findings() if finding.label and finding.measure == "diameter"})
 
 
-def lesion_parts(winner: np.ndarray, scores: np.ndarray, names: Sequence[str], truth: np.ndarray) -> dict[str, list]:
-    """Label -> (voxels, mean probability, whether it touches a true lesion) of each connected part of its mask.
+def lesion_parts(winner: np.ndarray, scores: np.ndarray, names: Sequence[str], truth: np.ndarray) -> dict[str, dict]:
+    """Of each focal lesion label that the model knows: `truth`, the true voxels, and `parts`, for each connected part
+    of its mask (voxels, mean probability, voxels that are true).
 
     Args:
         winner: (Z, Y, X) channels of the masks.
@@ -28,25 +33,26 @@ def lesion_parts(winner: np.ndarray, scores: np.ndarray, names: Sequence[str], t
         names: label of each channel.
         truth: (Z, Y, X) label ids on the same grid.
     """
-    found: dict[str, list] = {}
+    found: dict[str, dict] = {}
     for name in focal_labels():
         if name not in names:
             continue
-        channel = list(names).index(name)
+        channel, real = list(names).index(name), truth == label_named(name).id
+        found[name] = {"truth": int(real.sum()), "parts": []}
         connected = connected_parts(winner, channel)
         if connected is None:
             continue
         box, parts, sizes = connected
-        sure, real = scores[channel][box].astype(np.float32), truth[box] == label_named(name).id
         numbers = np.arange(1, len(sizes))
-        found[name] = [[int(size), round(float(mean), 4), bool(hit)] for size, mean, hit in
-                       zip(sizes[1:], ndimage.mean(sure, parts, numbers),
-                           ndimage.maximum(real, parts, numbers), strict=True)]
+        means = ndimage.mean(scores[channel][box].astype(np.float32), parts, numbers)
+        hits = ndimage.sum(real[box], parts, numbers)
+        found[name]["parts"] = [[int(size), round(float(mean), 4), int(hit)]
+                                for size, mean, hit in zip(sizes[1:], means, hits, strict=True)]
     return found
 
 
-def choose_part_limits(cases: Sequence[dict[str, list]]) -> dict[str, float]:
-    """Lesion label -> least mean probability of a part, so that the F1 of the kept parts is highest.
+def choose_part_limits(cases: Sequence[dict[str, dict]]) -> dict[str, float]:
+    """Lesion label -> least mean probability of a part that is shown, see above.
 
     Labels of which too little was found to tell are left out, as are those that no limit makes better.
 
@@ -55,20 +61,24 @@ def choose_part_limits(cases: Sequence[dict[str, list]]) -> dict[str, float]:
     """
     chosen = {}
     for name in focal_labels():
-        parts = [part for case in cases for part in case.get(name, [])]
-        true = sum(part[2] for part in parts)
-        if true < LEAST_TRUE:
+        rows = [case[name] for case in cases if name in case]
+        if sum(hit > 0 for row in rows for _, _, hit in row["parts"]) < LEAST_TRUE:
             continue
-        best, limit = _f1(parts, 0.0, true), 0.0
+        best, limit = _worth(rows, 0.0), 0.0
         for tried in LIMITS:
-            figure = _f1(parts, tried, true)
-            if figure > best:
-                best, limit = figure, float(tried)
+            worth = _worth(rows, tried)
+            if worth > best:
+                best, limit = worth, float(tried)
         if limit:
             chosen[name] = round(limit, 2)
     return chosen
 
 
-def _f1(parts: list, limit: float, true: int) -> float:
-    kept = [part for part in parts if part[1] >= limit]
-    return 2 * sum(part[2] for part in kept) / (true + len(kept))
+def _worth(rows: list[dict], limit: float) -> float:
+    """F1 of the parts that are kept plus the mean Dice of the cases that have the lesion."""
+    true = sum(hit > 0 for row in rows for _, _, hit in row["parts"])
+    kept = [[part for part in row["parts"] if part[1] >= limit] for row in rows]
+    found = sum(hit > 0 for parts in kept for _, _, hit in parts)
+    dice = [2 * sum(hit for _, _, hit in parts) / (row["truth"] + sum(size for size, _, _ in parts))
+            for row, parts in zip(rows, kept, strict=True) if row["truth"]]
+    return 2 * found / (true + sum(map(len, kept))) + float(np.mean(dice))

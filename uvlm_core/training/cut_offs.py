@@ -24,7 +24,8 @@ FIRST_SEED, CASES = 800000, 120
 
 
 def choose_cut_offs(bundle_folder: Path, assessed: Sequence[str], out: Path, cases: int = CASES) -> dict[str, dict]:
-    """`thresholds` (finding -> probability) and `part_limits` (lesion label -> least mean), each of the best F1."""
+    """`thresholds` (finding -> probability) and `part_limits` (lesion label -> least mean): the former of the best
+    F1, the latter as `evaluation.lesion_parts` says."""
     rows = measure(bundle_folder, range(FIRST_SEED, FIRST_SEED + cases), out, cut_off_row)
     truth = np.array([[row["present"][name] for name in assessed] for row in rows], float)
     probability = np.array([[row["probabilities"][name] for name in assessed] for row in rows])
@@ -40,7 +41,7 @@ def cut_off_row(seed: int, ready: Future) -> dict:
     case = make_phantom(seed)
     sample = to_grid(case.volume, config.grid)
     heads = run_heads(bundle.model, sample, placement, Monitor())
-    parts: dict[str, list] = {}
+    parts: dict[str, dict] = {}
     if heads.scores is not None:
         winner = clean_scores(heads.scores, config.labels, sample.spec.spacing, {})
         truth = labels_to_grid(case.labels, case.volume, sample)
