@@ -1,7 +1,7 @@
 """True and false parts of lesion masks, and how sure a part must be to be believed.
 
-A limit trades false alarms against true lesions. A reader minds both, so it is chosen for the sum of two figures: the F1
-of the parts (a large one counts like a small one) and the mean Dice of the cases that have the lesion.
+A limit trades false alarms against true lesions. A reader minds both, so it is chosen for the sum of two figures: the
+F1 of the parts (a large one counts like a small one) and the mean Dice of the cases that have the lesion.
 """
 
 from __future__ import annotations
