@@ -13,9 +13,13 @@ from uvlm_core.version import VERSION
 
 
 class StageBar:
-    """One bar over all stages with the name of the current one and an estimate of the time that is left."""
+    """One bar over all stages with the name of the current one and an estimate of the time that is left.
+
+    Where nobody watches (a log file, a cluster's job) it is one line per stage.
+    """
 
     def __enter__(self):
+        self.stage = None
         self.bar = tqdm(total=sum(SHARES.values()), bar_format="{desc:14}|{bar}| {percentage:3.0f}% {remaining} left",
                         disable=not sys.stderr.isatty(), leave=False)
         return self
@@ -26,6 +30,9 @@ class StageBar:
     def __call__(self, progress: Progress) -> None:
         before = sum(SHARES[name] for name in STAGES[: STAGES.index(progress.stage)])
         share = SHARES[progress.stage] * progress.done / max(1, progress.total)
+        if self.bar.disable and progress.stage != self.stage:
+            self.stage = progress.stage
+            print(f"{progress.stage} ...", file=sys.stderr, flush=True)
         self.bar.set_description_str(progress.stage, refresh=False)
         self.bar.update(max(0, before + share - self.bar.n))
 

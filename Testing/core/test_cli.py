@@ -117,6 +117,14 @@ def test_progress_for_machines_is_ascii_json(tmp_path, model_folder):
     assert failed.returncode == 2 and last["event"] == "failed" and "absent.nii.gz" in last["message"]
 
 
+def test_a_log_file_gets_one_line_per_stage(tmp_path, model_folder):
+    write_volume(tmp_path / "scan.nii.gz", make_phantom(23, (48, 64, 64)).volume)
+    done = uvlm("report", "scan.nii.gz", "-o", "study", "--bundle", model_folder, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert all(lines.count(f"{stage} ...") == 1 for stage in ("read", "encode", "write report", "save"))
+
+
 def test_what_is_not_a_ct_is_refused_with_the_reason(tmp_path):
     picture = Volume(np.random.default_rng(0).integers(0, 255, (20, 64, 64)).astype(np.int16), np.diag([1, 1, 3, 1.0]))
     write_volume(tmp_path / "picture.nii.gz", picture)

@@ -38,3 +38,16 @@ def test_left_and_right_are_alike(seed):
     left = voxels["lung_upper_lobe_left"] + voxels["lung_lower_lobe_left"]
     right = sum(voxels[f"lung_{lobe}_lobe_right"] for lobe in ("upper", "middle", "lower"))
     assert 0.85 < right / left < 1.5  # the heart takes its room on the left
+
+
+@pytest.mark.parametrize("seed", [11, 16])
+def test_hip_and_thigh_bones_are_dense_alike_on_both_sides_and_no_spine(seed):
+    case = make_phantom(seed, (120, 90, 110), (4.0, 4.0, 4.0), region="pelvis", findings=False)
+    ml, lower = np.prod(case.volume.spacing) / 1000, slice(0, 60)
+    bone = case.volume.array[lower] > 170
+    hip = bone & (case.labels[lower] == 0)
+    spine = np.isin(case.labels[lower], [label.id for label in labels() if label.name == "spine"])
+    middle = round(np.argwhere(spine)[:, 2].mean())
+    right, left = (float(half.sum() * ml) for half in (hip[:, :, : middle - 12], hip[:, :, middle + 12 :]))
+    assert 250 < right < 1500 and 0.75 < left / right < 1.33
+    assert np.ptp(np.argwhere(spine)[:, 2]) * 4 < 170  # the sacrum, and nothing of what is beside it
