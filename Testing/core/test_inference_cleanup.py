@@ -134,6 +134,17 @@ def test_a_small_organ_in_full_view_is_imaged():
     assert view.organs["spleen"] == IMAGED
 
 
+def test_large_lungs_that_the_scan_cuts_on_its_sides_are_partly_imaged():
+    """1.5 to 2 l of lung remain in a heart scan of a narrow field of view; whole lungs do not reach the end of the
+    grid, whatever their size, and a spine is cut by every scan."""
+    lungs = {"lung_upper_lobe_left": np.s_[20:80, 10:70, 0:35], "lung_upper_lobe_right": np.s_[20:80, 10:70, 65:100]}
+    view = field_of_view(labelled(spine=np.s_[0:100, 70:85, 42:58], **lungs), 0.027, np.ones((100,) * 3, bool))
+    assert view.regions["lungs"] == PARTLY and view.regions["bones"] == IMAGED
+    whole = labelled(lung_upper_lobe_left=np.s_[20:80, 10:70, 5:40],
+                     lung_upper_lobe_right=np.s_[20:80, 10:70, 60:95])
+    assert field_of_view(whole, 0.027, np.ones((100,) * 3, bool)).regions["lungs"] == IMAGED
+
+
 def test_one_lung_is_not_both():
     right = np.s_[20:80, 10:70, 60:95]
     whole = labelled(lung_lower_lobe_left=np.s_[20:80, 10:70, 5:40], lung_lower_lobe_right=right)

@@ -17,6 +17,8 @@ LEAST_ML = {
     "ribs": 60.0,
 }
 STRAY = 0.06  # of the least volume: less than that shows no organ
+LARGE_CUT = 0.1  # of the surface of a ball of an organ's volume: with more of it at the scan's edge the organ is cut
+COMPACT = ("lungs", "heart", "liver", "spleen", "stomach", "kidney_left", "kidney_right", "pancreas")  # seen whole
 LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
          "lung_lower_lobe_right")
 LUNG_FILLING = ("lung_nodule", "consolidation", "lung_opacity", "atelectasis", "emphysema")  # masks that replace lung
@@ -62,12 +64,14 @@ def field_of_view(labels: np.ndarray, voxel_ml: float, inside: np.ndarray) -> Fi
         inside: (Z, Y, X) True where the scan was imaged.
     """
     border = _border(inside)
-    counts = np.bincount(labels.ravel(), minlength=256) * voxel_ml
+    voxels = np.bincount(labels.ravel(), minlength=256)
+    counts = voxels * voxel_ml
     at_border = np.bincount(labels[border], minlength=256)
     organs = {}
     for name, least in LEAST_ML.items():
         ids = [label_named(part).id for part in (*LOBES, *LUNG_FILLING)] if name == "lungs" else [label_named(name).id]
-        organs[name] = _coverage(sum(counts[ids]), sum(at_border[ids]) > 0, least)
+        cut = sum(at_border[ids]) / (4.84 * max(1, sum(voxels[ids])) ** (2 / 3))
+        organs[name] = _coverage(sum(counts[ids]), cut, least, LARGE_CUT if name in COMPACT else np.inf)
     if organs["lungs"] == IMAGED and _one_lung_is_missing(counts):
         organs["lungs"] = PARTLY
     seen = {name: _best(organs[organ] for organ in parts) for name, parts in REGION_ORGANS.items()}
@@ -84,10 +88,12 @@ def _one_lung_is_missing(counts: np.ndarray) -> bool:
     return min(sides) + filling < STRAY * LEAST_ML["lungs"] / 2
 
 
-def _coverage(volume_ml: float, cut: bool, least_ml: float) -> str:
+def _coverage(volume_ml: float, cut: float, least_ml: float, most_cut: float) -> str:
+    """`cut` and `most_cut`: how much of the organ lies at the edge of the scan, as a share of the surface of a ball of
+    its volume."""
     if volume_ml < STRAY * least_ml:
         return ABSENT
-    return PARTLY if cut and volume_ml < least_ml else IMAGED
+    return PARTLY if cut > most_cut or (cut and volume_ml < least_ml) else IMAGED
 
 
 def _best(states) -> str:
@@ -96,12 +102,12 @@ def _best(states) -> str:
 
 
 def _border(inside: np.ndarray) -> np.ndarray:
-    """(Z, Y, X) bool, imaged voxels next to ones that were not, or to the end of the grid along z."""
+    """(Z, Y, X) bool, imaged voxels next to ones that were not, or at the end of the grid.
+
+    The grid leaves a margin around the body, so only an organ that was cut reaches its end.
+    """
     padded = np.pad(inside, 1)
-    padded[:, 0], padded[:, -1], padded[:, :, 0], padded[:, :, -1] = (  # in the plane the grid's end is air, not a cut
-        padded[:, 1], padded[:, -2], padded[:, :, 1], padded[:, :, -2])
-    padded[0], padded[-1] = False, False
-    core = padded[1:-1, 1:-1, 1:-1].copy()
+    core = inside.copy()
     for axis in range(3):
         for shift in (-1, 1):
             core &= np.roll(padded, shift, axis)[1:-1, 1:-1, 1:-1]
