@@ -126,7 +126,8 @@ def train(
     export_shell: Annotated[Path | None, typer.Option(help="Only write a shell script that trains.")] = None,
     export_slurm: Annotated[Path | None, typer.Option(help="Only write a SLURM script that trains.")] = None,
     nodes: Annotated[int, typer.Option(help="Machines of the SLURM script.")] = 1,
-    gpus: Annotated[int, typer.Option(help="GPUs per machine of the scripts.")] = 1,
+    gpus: Annotated[int | None, typer.Option(help="GPUs per machine of the scripts; default: as --device says "
+                                                  "(shell), 1 (SLURM).")] = None,
 ) -> None:
     """Train the stages of a recipe; the same command resumes them."""
     if estimate:
@@ -137,7 +138,8 @@ def train(
     if export_shell or export_slurm:
         from uvlm_core.training.launch_script import export_scripts
 
-        for path in export_scripts(recipe, out, stage, start, data, export_shell, export_slurm, nodes, gpus):
+        for path in export_scripts(recipe, out, stage, start, data, export_shell, export_slurm, nodes, gpus,
+                                   device):
             print(f"Script: {path}")
         return
     from uvlm_core.training.run import train_command
@@ -167,6 +169,7 @@ def export_bundle(
     seed: Seed = 900000,
     data: Annotated[Path | None, typer.Option(help="Folder of the real scans, to tell the fit on them too.")] = None,
     even_if_worse: Annotated[bool, typer.Option("--even-if-worse", help="Also one that lost to its start.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Make a bundle of a finished training run.
 
@@ -175,7 +178,7 @@ def export_bundle(
     """
     from uvlm_core.training.export import export_run
 
-    print(f"Bundle: {export_run(run, out, cases, seed, data, even_if_worse)}")
+    print(f"Bundle: {export_run(run, out, cases, seed, data, even_if_worse, device)}")
 
 
 @app.command("export-study")

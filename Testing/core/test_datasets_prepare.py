@@ -16,6 +16,7 @@ from uvlm_core.datasets.storage import has_blosc, stored_array
 from uvlm_core.datasets.table import Case, read_table, write_table
 from uvlm_core.errors import Cancelled, CaseError, RecipeError
 from uvlm_core.labels import IGNORE, REST, label_named
+from uvlm_core.model.config import preset
 from uvlm_core.training.prepare import prepare
 from uvlm_core.training.run import train_command
 from uvlm_core.volumes.grid import GridSpec
@@ -162,7 +163,8 @@ def test_without_blosc_arrays_are_plain(mixed, tmp_path, monkeypatch):
     prepare_table(mixed, tmp_path / "store", SPEC)
     assert (tmp_path / "store" / "cases" / "text" / "image.npy").exists()
     cases = prepare([source(mixed, store=str(tmp_path / "store"))], SPEC, tmp_path / "run", None)
-    assert {case.name for case in cases} == {"phantom_20", "phantom_21", "organ", "text", "held"}
+    assert {case.name for case in cases} == {f"set_{name}" for name in (
+        "phantom_20", "phantom_21", "organ", "text", "held")}
 
 
 def test_cases_that_are_not_in_the_store(mixed, tmp_path):
@@ -187,3 +189,23 @@ def test_the_estimate_holds(mixed, tmp_path):
     used = sum(path.stat().st_size for path in (tmp_path / "store").rglob("*") if path.is_file())
     assert used < needed.most and needed.likely < needed.most and needed.fits and "free" in str(needed)
     assert phantom().volume.shape == (48, 64, 64)
+
+
+def test_the_disk_is_looked_at_for_what_the_store_does_not_have_yet(mixed, tmp_path, monkeypatch, capsys):
+    from uvlm_core.datasets.commands import prepare as command
+
+    monkeypatch.setattr("uvlm_core.datasets.space.free_bytes", lambda folder: 1000)
+    store = tmp_path / "store"
+    store.mkdir()  # as a file dialog makes it
+    with pytest.raises(CaseError, match="will not fit"):
+        command(mixed, store)
+    assert list(store.iterdir()) == []
+    rows = [case for case in read_table(mixed).cases if case.case_id != "tested"]
+    table = write_table(mixed.with_name("there.csv"), rows)
+    prepare_table(table, store, preset("demo").grid)
+    command(table, store)
+    assert "0 cases prepared, 5 were there" in capsys.readouterr().out
+    table = write_table(mixed.with_name("there.csv"), [*rows, Case("new", "own/text.nii.gz")])
+    with pytest.raises(CaseError, match="will not fit"):
+        command(table, store)
+    assert "1 case needs" in (told := capsys.readouterr().out) and "5 more are prepared" in told

@@ -109,6 +109,36 @@ def test_scripts_are_complete_and_bash_can_read_them(tmp_path):
         write_script(tmp_path / "x", "shell", "demo", tmp_path, nodes=2)
 
 
+@pytest.mark.parametrize(("nodes", "gpus"), [(1, 1), (1, 4), (2, 1)])
+def test_accelerate_takes_what_the_slurm_script_calls(nodes, gpus, tmp_path):
+    """`srun` and `scontrol` are stand-ins; what they hand to `accelerate launch` goes to accelerate's own checks."""
+    pytest.importorskip("accelerate")
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    write_script(tmp_path / "job.slurm", "slurm", "demo", tmp_path / "run", nodes=nodes, gpus=gpus)
+    programs = {"scontrol": "echo node1", "srun": 'shift; exec "$@"', "accelerate": 'printf "%s\\n" "$@"'}
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    variables = {"PATH": os.pathsep.join([str(tmp_path), os.environ["PATH"]]), "SLURM_NNODES": str(nodes),
+                 "SLURM_NODEID": "0", "SLURM_JOB_ID": "17", "SLURM_JOB_NODELIST": "node[1-2]"}
+    run = subprocess.run(["bash", str(tmp_path / "job.slurm")], env={**os.environ, **variables}, capture_output=True,
+                         text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    command, *arguments = run.stdout.splitlines()
+    given, _, _ = _validate_launch_command(launch_command_parser().parse_args(arguments))
+    assert command == "launch" and (given.num_machines, given.num_processes) == (nodes, nodes * gpus)
+    assert given.module and given.training_script == "uvlm_core.cli" and "--device" in given.training_script_args
+
+
+@pytest.mark.parametrize(("options", "gpus"), [([], 0), (["--device", "cuda"], 1), (["--gpus", "3"], 3)])
+def test_the_shell_script_trains_where_the_command_would(options, gpus, tmp_path):
+    done = CliRunner().invoke(app, ["train", "demo", "-o", str(tmp_path / "run"), *options,
+                                    "--export-shell", str(tmp_path / "job.sh")])
+    assert done.exit_code == 0, done.output
+    assert f"\nGPUS={gpus} " in (tmp_path / "job.sh").read_text()
+
+
 def test_the_shell_script_trains(tmp_path):
     recipe = tmp_path / "tiny.json"
     recipe.write_text(json.dumps({**RECIPE, "stages": RECIPE["stages"][:1]}))

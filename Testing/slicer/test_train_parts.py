@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,18 @@ def test_metrics_are_followed_and_read_again_after_a_resume(lib, tmp_path):
     assert secondsPerStep(reader.rows) == 0.5
 
 
+def test_lines_that_are_missing_do_not_stop_the_curves(lib, tmp_path):
+    from UVLMTrainLib.MetricsReader import MetricsReader
+
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(row(1) + row(2))
+    reader = MetricsReader(str(path))
+    assert reader.read() == (True, False)
+    path.write_text(row(1) + row(2) + row(4) + row(5))
+    reads = [reader.read() for _ in range(4)]
+    assert reads[-1] == (False, False) and [found["step"] for found in reader.rows] == [1, 2, 4, 5]
+
+
 HOLDER = "import sys; sys.path.insert(0, sys.argv[1]); import RunChild; f = RunChild.takeLock(sys.argv[2]); " \
          "print(f is not None, flush=True); sys.stdin.read()"
 
@@ -65,6 +78,81 @@ def test_only_a_living_process_holds_a_run(lib, tmp_path):
         holder.kill()
         holder.wait()
     assert run.state() == KILLED
+
+
+def test_a_run_that_a_script_started_is_followed_but_cannot_be_asked(lib, tmp_path):
+    import slicer
+    from UVLMTrainLib import RunChild
+
+    ui, folder = slicer.modules.UVLMTrainWidget.ui, RunChild.__file__.rpartition("/")[0]
+    with subprocess.Popen([sys.executable, "-c", HOLDER, folder, str(tmp_path / RunChild.LOCK)],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as script:
+        assert script.stdout.readline() == "True\n"
+        lib.plan.setRunFolder(str(tmp_path))
+        assert "script" in ui.runStateLabel.text and lib.run.state == "running"
+        assert not any(button.enabled for button in (ui.startButton, ui.pauseButton, ui.stopButton))
+        lib.run.ask(RunChild.PAUSE)
+        assert not (tmp_path / RunChild.REQUEST).exists()
+        script.kill()
+        script.wait()
+    lib.run.refresh()
+    assert lib.run.state == "none" and ui.startButton.enabled
+
+
+def test_after_a_single_stage_the_plan_says_what_comes_next(lib, tmp_path):
+    """And after an error the plan, which may have been put right; what was paused goes on as it was begun."""
+    import slicer
+    from UVLMTrainLib import RunChild, RunFolder
+
+    ui = slicer.modules.UVLMTrainWidget.ui
+    recipe = {"name": "two", "preset": "demo", "seed": 1, "data": [{"name": "p", "kind": "phantoms", "count": 1,
+                                                                     "first_seed": 5}],
+              "stages": [{"kind": kind, "steps": 2} for kind in ("segmentation", "classification")]}
+    (tmp_path / "two.json").write_text(json.dumps(recipe))
+    run = tmp_path / "run"
+    (run / "stage1-segmentation").mkdir(parents=True)
+    for name in ("metrics.jsonl", "model.safetensors"):
+        (run / "stage1-segmentation" / name).write_text("")
+    (run / "recipe.json").write_text(json.dumps(recipe))
+    own = [str(run / "recipe.json"), "-o", str(run)]
+    RunChild.writeJson(str(run / "train_arguments.json"), [*own, "--stage", "1"])
+    lib.plan.useRecipeFile(str(tmp_path / "two.json"))
+    lib.plan.choose(ui.stageSelector, 2)
+    for code, state, plan in ((0, RunFolder.PART, True), (RunChild.UNEXPECTED, RunFolder.FAILED, True),
+                              (RunChild.CANCELLED, RunFolder.PAUSED, False)):
+        RunChild.writeJson(str(run / RunChild.STATE), {"command": ["train"], "pid": 1, "code": code})
+        lib.plan.setRunFolder(str(run))
+        lib.run.refresh()
+        assert lib.run.state == state and ui.startButton.enabled
+        found = lib.run._arguments()
+        assert ("--stage" in found and found[found.index("--stage") + 1]) == ("2" if plan else "1")
+    other = {**recipe, "name": "another"}  # a plan of something else does not get into the run
+    (tmp_path / "two.json").write_text(json.dumps(other))
+    lib.plan.refresh()
+    RunChild.writeJson(str(run / RunChild.STATE), {"command": ["train"], "pid": 1, "code": RunChild.UNEXPECTED})
+    lib.run.refresh()
+    assert lib.run._arguments()[:3] == own
+
+
+def test_stopping_a_check_leaves_no_table_of_the_data_set_before(lib, app, tmp_path):
+    from UVLMTrainLib import CaseRows
+
+    (tmp_path / "data").mkdir()
+    (tmp_path / "cases.csv").write_text("case_id,image,split\na,a.nii.gz,train\n")
+    (tmp_path / CaseRows.USABLE).write_text("case_id,image,split\nold,old.nii.gz,train\n")
+    lib.data.setFolders(str(tmp_path / "data"), str(tmp_path))
+    lib.data.cancel()  # the guess
+    lib.data.importAndCheck()
+    assert not (tmp_path / CaseRows.USABLE).exists() and lib.data.trainingTable == str(tmp_path / "cases.csv")
+    lib.data.cancel()
+    assert app.processUntil(lambda: "Stopped" in lib.data.ui.casesRemark.text, 20), lib.data.ui.casesRemark.text
+    assert "old" not in Path(lib.data.trainingTable).read_text("utf-8") and [row.name for row in lib.data.rows] == ["a"]
+
+
+def test_recipes_that_need_scans_of_their_own_are_not_offered(lib):
+    from UVLMTrainLib import Recipes
+
+    assert Recipes.names()[0] == "finetune-corrections" and "demo" not in Recipes.names()
 
 
 def test_a_large_table_does_not_stop_the_window(lib, app, loopMeter, tmp_path):

@@ -91,7 +91,7 @@ def _writingUsable(table, path, folder, rows):
         writer = None
         for values in _csvRows(table):
             if writer is None:
-                writer = csv.DictWriter(file, list(values))
+                writer = csv.DictWriter(file, list(dict.fromkeys([*values, "root"])))
                 writer.writeheader()
             if values["case_id"] in kept:
                 writer.writerow({**values, "root": os.path.normpath(os.path.join(folder, values.get("root", "")))})

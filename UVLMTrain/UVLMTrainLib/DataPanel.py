@@ -157,6 +157,9 @@ class DataPanel:
         except OSError as error:
             self._say(_("The work folder cannot be made: {reason}.").format(reason=error.strerror), "error")
             return
+        usable = os.path.join(self.workFolder, CaseRows.USABLE)
+        if os.path.exists(usable):  # of the data set before; written anew when all is checked
+            os.remove(usable)
         titles = [_("Importing…"), _("Splitting…"), _("Checking every case…")]
         names = ["--mapping", self.mapping] if self.mapping else []
         self._run([["dataset", "import", kind or "auto", folder, "-o", table, "--on-error", "skip", *names],
@@ -169,9 +172,14 @@ class DataPanel:
         """Stops what is being looked at; what was checked is kept."""
         if self._command is not None:
             self._command.cancel()
+            importing = self._counter.active
             self._ended()
             self._guessed = None
-            self._say(_("Stopped. What was checked so far is not read again."))
+            text = _("Stopped. What was checked so far is not read again.")
+            if importing:
+                self.readTable(text)
+            else:
+                self._say(text)
 
     def _run(self, commands, done, remark, began=None):
         def ended(outputs):
@@ -179,10 +187,13 @@ class DataPanel:
             done(outputs)
 
         def failed(text):
+            importing = self._counter.active
             self._ended()
             self._guessed = None
             remark.text = text
             remark.setStyleSheet(f"color: {COLOURS['error']};")
+            if importing:
+                self.readTable(text)
 
         remark.setStyleSheet("")
         self._command = CoreCommand(commands, ended, failed, began)
@@ -212,15 +223,26 @@ class DataPanel:
 
     # ---- cases
 
-    def readTable(self):
-        """Shows the case table of the work folder, if there is one."""
+    def readTable(self, trouble=""):
+        """Shows the case table of the work folder, if there is one.
+
+        Args:
+            trouble: what came in between, said in the place of the counts.
+        """
         if self._steps is not None:
             self._steps.stop()
+
+        def show(rows):
+            self._show(rows)
+            if trouble:
+                self._say(trouble, "error")
+
         if not self.tablePath:
-            self._show([])
-            self._say(_("No cases yet."))
+            show([])
+            if not trouble:
+                self._say(_("No cases yet."))
             return
-        self._steps = InSteps(CaseRows.reading(self.tablePath, os.path.join(self.workFolder, "checked")), self._show,
+        self._steps = InSteps(CaseRows.reading(self.tablePath, os.path.join(self.workFolder, "checked")), show,
                               lambda error: self._say(_("The case table cannot be read: {error}").format(error=error),
                                                       "error"))
 

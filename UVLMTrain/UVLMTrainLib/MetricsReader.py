@@ -10,12 +10,13 @@ class MetricsReader:
     """The rows of one file as they come.
 
     `rows`: dictionaries with "step". A resumed run writes the file anew without the steps that it repeats; that is
-    noticed by a smaller file or a step that does not follow, and everything is read again.
+    noticed by a smaller file or a step that does not follow, and everything is read again. A step that is missing in
+    the file itself (lines that a power cut took) is passed over.
     """
 
     def __init__(self, path):
         self.path = path
-        self.rows, self._offset, self._rest = [], 0, b""
+        self._again()
 
     def read(self):
         """Reads on; returns (whether something changed, whether there is more to read at once)."""
@@ -39,14 +40,15 @@ class MetricsReader:
                 step = row["step"]
             except (ValueError, KeyError, TypeError):  # cut off by a kill
                 continue
-            if self.rows and step != self.rows[-1]["step"] + 1:
+            if self.rows and step != self.rows[-1]["step"] + 1 and not self._anew:
                 self._again()
                 return True, True
             self.rows.append(row)
+        self._anew = self._anew and self._offset < size
         return True, self._offset < size
 
     def _again(self):
-        self.rows, self._offset, self._rest = [], 0, b""
+        self.rows, self._offset, self._rest, self._anew = [], 0, b"", True
 
 
 def secondsPerStep(rows, most=50):

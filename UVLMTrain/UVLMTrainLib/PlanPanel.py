@@ -220,7 +220,8 @@ class PlanPanel:
         arguments = self._writtenPlan()
         if arguments is None:
             return
-        counts = ["--gpus", str(self.ui.gpusSpinBox.value)]
+        onCpu = kind == "shell" and self._device() == "cpu"
+        counts = ["--gpus", "0" if onCpu else str(self.ui.gpusSpinBox.value)]
         counts += ["--nodes", str(self.ui.nodesSpinBox.value)] if kind == "slurm" else []
         self._command = CoreCommand([["train", *arguments, f"--export-{kind}", path, *counts]],
                                     lambda outputs: self._estimated(outputs[0].strip()), self._estimated)

@@ -16,10 +16,14 @@ class RecipeTrouble(Exception):
 
 
 def names():
-    """Names of the recipes that come with UVLM, fine-tuning first."""
+    """Names of the recipes that come with UVLM and train on phantoms and the cases of step Data, fine-tuning first.
+
+    `demo` is not among them: it needs the three real scans that it was made with.
+    """
     from uvlm_core.resources import resource
 
-    found = sorted(path.stem for path in resource("Recipes").glob("*.json"))
+    found = sorted(path.stem for path in resource("Recipes").glob("*.json")
+                   if {source["kind"] for source in read(path.stem)["data"]} <= {"phantoms", "table"})
     return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
 
 

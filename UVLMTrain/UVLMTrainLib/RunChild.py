@@ -94,6 +94,7 @@ def main():
     if lock is None:
         return HELD
     HOLDING.append(lock)  # until the interpreter is gone, which takes a while after this function
+    os.environ["UVLM_RUN_LOCKED"] = os.path.abspath(folder)  # the core need not lock it (uvlm_core.training.run_lock)
     state = {"command": sys.argv[1:], "pid": os.getpid(), "started": time.time()}
     writeJson(os.path.join(folder, STATE), state)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where Slicer was started in the background

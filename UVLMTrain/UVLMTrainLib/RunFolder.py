@@ -14,8 +14,8 @@ from UVLMShared.Bootstrap import coreRoot
 from UVLMShared.PythonProgram import pythonSlicer
 from UVLMTrainLib import RunChild
 
-NONE, RUNNING, PAUSING, PAUSED, FAILED, KILLED, TRAINED, MEASURED = (
-    "none", "running", "pausing", "paused", "failed", "killed", "trained", "measured")
+NONE, RUNNING, PAUSING, PAUSED, FAILED, KILLED, PART, TRAINED, MEASURED = (
+    "none", "running", "pausing", "paused", "failed", "killed", "part", "trained", "measured")
 TAIL_BYTES, STARTING_SECONDS = 6000, 60
 WEIGHTS, METRICS = "model.safetensors", "metrics.jsonl"
 PLAN = "planned_recipe.json"
@@ -54,8 +54,13 @@ class RunFolder:
         if "code" not in last:
             return KILLED
         if last["code"] == 0:
-            return TRAINED
+            return TRAINED if stages and stages[-1]["finished"] else PART
         return PAUSED if last["code"] == RunChild.CANCELLED else FAILED
+
+    def isForeign(self):
+        """Whether a process works here that no panel has started: a script's, which hears no request."""
+        last = readJson(self.file(RunChild.STATE)) or {"code": 0}
+        return self._process is None and "code" in last and RunChild.isHeld(self.path)
 
     def command(self):
         """"train" or "export": what the last process did or does; "" where there was none."""

@@ -61,17 +61,26 @@ class RunPanel:
     # ---- the user
 
     def start(self):
-        """Starts the plan, or goes on with a run that was begun, with what it was begun with."""
+        """Starts the plan, or goes on with a run that was begun."""
         try:
-            self.run.train(self.run.goOnArguments() or self.plan.arguments())
+            self.run.train(self._arguments())
         except (RecipeTrouble, RuntimeError, OSError) as trouble:
             self.ui.runRemark.text = str(trouble)
             return
         self.refresh()
 
+    def _arguments(self):
+        """Of what was begun, as it was begun, wherever the plan stands now. After an error or a single stage the plan
+        counts, as long as it is of the same recipe: the core refuses it in words where it does not fit what is there.
+        """
+        begun, planned = self.run.goOnArguments(), self.plan.recipe
+        own = (self.run.recipe() or {}).get("name")
+        changed = self.state in (Run.FAILED, Run.PART) and planned is not None and planned.get("name") == own
+        return begun if begun and not changed else self.plan.arguments()
+
     def ask(self, request):
         """Asks the run to pause or stop."""
-        if self.state in ACTIVE:
+        if self.state in ACTIVE and not self.run.isForeign():
             self.run.ask(request)
             self.refresh()
 
@@ -148,9 +157,11 @@ class RunPanel:
         finished = bool(stages) and stages[-1]["finished"]
         self.ui.startButton.enabled = not active and not finished
         self.ui.startButton.text = _("Resume") if resumable else _("Start")
-        self.ui.pauseButton.enabled = state == Run.RUNNING
-        self.ui.stopButton.enabled = active
-        self.ui.runStateLabel.text = stateTitle(state, command)
+        foreign = active and self.run.isForeign()
+        self.ui.pauseButton.enabled = state == Run.RUNNING and not foreign
+        self.ui.stopButton.enabled = active and not foreign
+        self.ui.runStateLabel.text = _("Running. A script or another program started it, and can end it."
+                                       ) if foreign else stateTitle(state, command)
         self.ui.logText.setVisible(state != Run.NONE)
         tail = self.run.logTail()
         if tail != self.ui.logText.plainText:
@@ -198,7 +209,8 @@ def stateTitle(state, command):
         Run.KILLED: _("The process ended without a word (killed, or the computer was off). It goes on from its last "
                       "checkpoint."),
         Run.FAILED: _("Ended with an error; see the log."),
-        Run.TRAINED: _("Finished. Measure the model in the next step."),
-        Run.MEASURED: _("Finished and measured."),
+        Run.PART: _("This stage is finished. Choose the next one in the plan, then Start."),
+        Run.TRAINED: _("Finished. Measure the model in the next step; another run needs another run folder."),
+        Run.MEASURED: _("Finished and measured. Another run needs another run folder."),
     }
     return titles[state]

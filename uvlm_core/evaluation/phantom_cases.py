@@ -20,10 +20,10 @@ from uvlm_core.phantom.case import PhantomCase
 from uvlm_core.phantom.generator import make_phantom
 
 
-def ready_bundle(folder: Path, precision: str = "bf16") -> Future:
-    """What `analyse_volume` waits for: the loaded bundle and the CPU that it runs on."""
+def ready_bundle(folder: Path, device: str = "cpu") -> Future:
+    """What `analyse_volume` waits for: the loaded bundle and where it runs, a CPU with bf16 as users' own mostly do."""
     ready: Future = Future()
-    ready.set_result((load_bundle(folder), choose("cpu", precision)))
+    ready.set_result((load_bundle(folder), choose(device, "bf16" if device == "cpu" else "auto")))
     return ready
 
 
@@ -44,13 +44,13 @@ def figures_row(seed: int, ready: Future) -> dict:
 
 
 def measure(bundle_folder: Path, seeds: range, out: Path, row: Callable[[int, Future], dict] = figures_row,
-            reverse: bool = False) -> list[dict]:
+            reverse: bool = False, device: str = "cpu") -> list[dict]:
     """One row of JSON values per phantom; rows that are in `out` already are kept.
 
     `reverse` works from the last seed on, so that two processes can share the work.
     """
     out.mkdir(parents=True, exist_ok=True)
-    ready = ready_bundle(bundle_folder)
+    ready = ready_bundle(bundle_folder, device)
     for seed in tqdm(seeds[::-1] if reverse else seeds, desc="measuring", unit="case"):
         path = out / f"{seed}.json"
         if path.exists():

@@ -23,10 +23,11 @@ from uvlm_core.volumes.grid import labels_to_grid, to_grid
 FIRST_SEED, CASES = 800000, 120
 
 
-def choose_cut_offs(bundle_folder: Path, assessed: Sequence[str], out: Path, cases: int = CASES) -> dict[str, dict]:
+def choose_cut_offs(bundle_folder: Path, assessed: Sequence[str], out: Path, cases: int = CASES,
+                    device: str = "cpu") -> dict[str, dict]:
     """`thresholds` (finding -> probability) and `part_limits` (lesion label -> least mean): the former of the best
     F1, the latter as `evaluation.lesion_parts` says."""
-    rows = measure(bundle_folder, range(FIRST_SEED, FIRST_SEED + cases), out, cut_off_row)
+    rows = measure(bundle_folder, range(FIRST_SEED, FIRST_SEED + cases), out, cut_off_row, device=device)
     truth = np.array([[row["present"][name] for name in assessed] for row in rows], float)
     probability = np.array([[row["probabilities"][name] for name in assessed] for row in rows])
     thresholds = zip(assessed, choose_thresholds(truth, probability), strict=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from uvlm_core.errors import RecipeError
 from uvlm_core.evaluation.cases import summary
 from uvlm_core.evaluation.phantom_cases import measure, ready_bundle
+from uvlm_core.inference.device import choose
 from uvlm_core.inference.pipeline import analyse_volume
 from uvlm_core.model.bundle import BundleInfo, save_bundle
 from uvlm_core.model.tokenizer import Tokenizer
@@ -26,7 +27,7 @@ INTENDED_USE = "Research and education only. Not a medical device; not for diagn
 
 
 def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data: Path | None = None,
-               even_if_worse: bool = False) -> Path:
+               even_if_worse: bool = False, device: str = "cpu") -> Path:
     """Writes the bundle of a run to `out` and returns it.
 
     `data` is the folder of the recipe's real scans, on which the fit of the organs is told too. A run that started from
@@ -40,6 +41,7 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
             that it started from.
     """
     run = Path(run)
+    choose(device, "auto")  # here rather than hours later
     if cases < 1 or seed < 0:
         raise RecipeError(f"The number of cases must be at least 1 and the seed at least 0; found {cases} and {seed}.")
     if not (run / "recipe.json").is_file():
@@ -53,9 +55,9 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
         raise RecipeError(f"{run} has no tokenizer, because none of its stages learned to write reports, so its model "
                           "cannot be used. Add a report stage, or start from a bundle.")
     if recipe.bundle is not None and not even_if_worse:
-        _refuse_worse(run, data)
+        _refuse_worse(run, data, device)
     else:
-        held_out_results(run, data)
+        held_out_results(run, data, device)
     model = build_model(recipe)
     load_weights(model, weights)
     info = _first_info(recipe, model)
@@ -63,12 +65,12 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     draft = run / "draft"
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
     others = min(cases, CASES)
-    info = replace(info, **choose_cut_offs(draft, info.assessed, run / "cut_offs", others))
+    info = replace(info, **choose_cut_offs(draft, info.assessed, run / "cut_offs", others, device))
     save_bundle(draft, model, tokenizer, "# Draft\n", info)
-    rows = measure(draft, range(seed, seed + cases), run / "measured")
+    rows = measure(draft, range(seed, seed + cases), run / "measured", device=device)
     figures = {**summary(rows, info.assessed, info.thresholds), "threshold_cases": others}
     if data is not None:
-        ready = ready_bundle(draft)
+        ready = ready_bundle(draft, device)
         figures["real_scans_trained_on"] = real_figures(
             recipe, data, lambda volume: analyse_volume(volume, ready, write_report=False).labels)
     info = replace(info, figures=figures)
@@ -77,8 +79,8 @@ def export_run(run: Path, out: Path, cases: int = 200, seed: int = 900000, data:
     return Path(out)
 
 
-def _refuse_worse(run: Path, data: Path | None) -> None:
-    reasons = compare_run(run, data)["refused"]
+def _refuse_worse(run: Path, data: Path | None, device: str) -> None:
+    reasons = compare_run(run, data, device)["refused"]
     if reasons:
         raise RecipeError(f"The model did not get better, so it replaces nothing: {'; '.join(reasons)}. The figures "
                           f"are in {run / COMPARISON}. Add cases, train for fewer steps or at a lower rate, or export "

@@ -12,6 +12,7 @@ from uvlm_core.training.recipe import load_recipe
 
 _HEAD = """# {title}
 # Written by: uvlm train {recipe} --export-{kind}
+# Start it where uvlm is installed (pip install slicer-uvlm[train]) and its environment is active.
 # The same script goes on from the last checkpoint after a kill or a time limit. All processes must see the run folder,
 # the recipe and the data under the same paths.
 """
@@ -57,7 +58,8 @@ export MAIN_NODE=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export MAIN_PORT=$((20000 + SLURM_JOB_ID % 20000))
 
 srun --kill-on-bad-exit=1 bash -c '
-  exec accelerate launch --multi_gpu \\
+  [ "$((SLURM_NNODES * GPUS))" -gt 1 ] && several=--multi_gpu || several=
+  exec accelerate launch $several \\
     --num_machines "$SLURM_NNODES" --num_processes "$((SLURM_NNODES * GPUS))" --machine_rank "$SLURM_NODEID" \\
     --main_process_ip "$MAIN_NODE" --main_process_port "$MAIN_PORT" --rdzv_backend static \\
     --mixed_precision no --dynamo_backend no \\
@@ -99,10 +101,16 @@ def write_script(path: Path, kind: str, recipe: str, out: Path, options: Sequenc
 
 
 def export_scripts(recipe: str, out: Path, stage: int | None, start: Path | None, data: Path | None,
-                   shell: Path | None, slurm: Path | None, nodes: int = 1, gpus: int = 1) -> list[Path]:
-    """The scripts that were asked for; arguments as those of `uvlm train`, refused here if that would refuse them."""
+                   shell: Path | None, slurm: Path | None, nodes: int = 1, gpus: int | None = None,
+                   device: str = "cpu") -> list[Path]:
+    """The scripts that were asked for; arguments as those of `uvlm train`, refused here if that would refuse them.
+
+    Args:
+        gpus: per node; None takes what `device` says for a shell script, and 1 for SLURM.
+    """
     load_recipe(recipe)
     given = {"--stage": stage, "--start": start and start.absolute(), "--data": data and data.absolute()}
     options = [text for name, value in given.items() if value is not None for text in (name, str(value))]
-    return [write_script(path, kind, recipe, out, options, nodes, gpus)
+    usual = {"shell": int(device != "cpu"), "slurm": 1}
+    return [write_script(path, kind, recipe, out, options, nodes, usual[kind] if gpus is None else gpus)
             for path, kind in ((shell, "shell"), (slurm, "slurm")) if path is not None]

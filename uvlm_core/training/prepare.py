@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,9 +22,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from uvlm_core.datasets.storage import stored_array
-from uvlm_core.errors import CaseError
+from uvlm_core.errors import CaseError, UVLMError
 from uvlm_core.labels import findings, labels
 from uvlm_core.training import processes
 from uvlm_core.training.real_scan import load_real
@@ -59,7 +61,7 @@ class GridCase:
 
     @property
     def name(self) -> str:
-        return self.folder.name
+        return case_name(self.source, self.folder)
 
     @property
     def image(self) -> np.ndarray:
@@ -103,20 +105,43 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     if sample is not None:
         jobs = [job for name in dict.fromkeys(source["name"] for _, source, _ in jobs) for job in
                 [job for job in jobs if job[1]["name"] == name and not job[1].get("held_out")][:sample]]
-    names = Counter(Path(name).name for name, _, _ in jobs)  # tokens are cached under them
+    names = Counter(case_name(source["name"], Path(name)) for name, source, _ in jobs)  # tokens are cached under them
     if twice := [name for name, count in names.items() if count > 1]:
         raise CaseError(f"Two data sources have a case {twice[0]}. Give each scan to one source only.")
     for number in processes.mine(range(len(jobs))):
         name, source, make = jobs[number]
         key = case_key_of(source, make)
         if not _is_made(out / name, key):
-            _store(out / name, make, spec, key)
+            if not _stored(out / name, source, make, spec, key):
+                continue
             for tokens in out.parent.glob(f"tokens/*/{Path(name).name}.safetensors"):  # of what was there before
                 tokens.unlink()
         progress(number + 1, len(jobs))
     processes.wait()
+    jobs = [job for job in jobs if job[1].get("on_error") != "skip" or (out / job[0] / "case.json").exists()]
+    if unusable := sorted({source["name"] for source in sources} - {source["name"] for _, source, _ in jobs}):
+        raise CaseError(f"No case of the source '{unusable[0]}' can be used. The reasons were told above; put them "
+                        "right, or take the source out of the recipe.")
     siblings = Counter(source["name"] for _, source, _ in jobs)
     return [_load(out / name, source, siblings[source["name"]]) for name, source, _ in jobs]
+
+
+def case_name(source: str, folder: Path) -> str:
+    """Of a case within a run. Those in a store are named by their table alone, and two sources may share a table."""
+    return folder.name if folder.name.startswith(source) else f"{source}_{folder.name}"
+
+
+def _stored(folder: Path, source: dict, make: Callable, spec: GridSpec, key: str) -> bool:
+    """Makes a case; False where it cannot be used and its source says to go on without it."""
+    try:
+        _store(folder, make, spec, key)
+    except UVLMError as error:
+        if source.get("on_error") != "skip":
+            raise
+        shutil.rmtree(folder, ignore_errors=True)  # of earlier options
+        tqdm.write(f"{folder.name} is left out: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def case_key_of(source: dict, make: Callable) -> str:

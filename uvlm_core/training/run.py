@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.run_lock import only_training
 from uvlm_core.training.segmentation import whole_images
 from uvlm_core.worker.memory import give_back_memory
 
@@ -43,7 +45,7 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
         data: folder of the real scans; default the environment variable UVLM_DATA.
 
     Raises:
-        RecipeError: a recipe that cannot be run, or start weights that do not fit.
+        RecipeError: a recipe that cannot be run, start weights that do not fit, or another training in this folder.
     """
     recipe, out = load_recipe(recipe_path), Path(out)
     if start is not None and (Path(start) / MANIFEST).exists():
@@ -55,6 +57,12 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     _refuse_another_recipe(recipe, out)
     place = processes.join(device)
     out.mkdir(parents=True, exist_ok=True)
+    with only_training(out) if processes.is_main() else nullcontext():
+        return _train_stages(recipe, out, stage, start, root, place, cancel)
+
+
+def _train_stages(recipe: Recipe, out: Path, stage: int | None, start: Path | None, root: Path | None,
+                  place: torch.device, cancel: Callable[[], bool]) -> Path:
     if processes.is_main():
         _write_json(out / "recipe.json", recipe.to_dict())
         _write_json(out / "environment.json", {

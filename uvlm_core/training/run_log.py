@@ -13,6 +13,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from uvlm_core.files import replace_text
+
 METRICS = "metrics.jsonl"
 
 
@@ -22,7 +24,7 @@ class RunLog:
     def __init__(self, stage: Path, keep_until: int):
         self.path = stage / METRICS
         kept = [line + "\n" for line in _whole_lines(self.path) if json.loads(line)["step"] <= keep_until]
-        self.path.write_text("".join(kept), "utf-8")
+        replace_text(self.path, "".join(kept))
         self.others = [made for name, make in (("tensorboard", _TensorBoard), ("mlflow", _MLflow))
                        if importlib.util.find_spec(name) and (made := _tried(name, lambda: make(stage, keep_until)))]
 
