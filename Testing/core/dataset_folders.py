@@ -81,7 +81,7 @@ def ct_rate(folder: Path) -> Path:
              "PatientSex": "F", "PatientAge": "054Y"}
     table(base / "metadata" / "train_metadata.csv", [{"VolumeName": "train_1_a_1.nii.gz", **about}])
     table(base / "metadata" / "validation_metadata.csv", [{"VolumeName": "valid_7_a_1.nii.gz", **about}])
-    (base / "no_chest_valid.txt").write_text("valid_9_a_1.nii.gz\n", "utf-8")
+    (base / "metadata" / "no_chest_valid.txt").write_text("valid_9_a_1.nii.gz\n", "utf-8")
     return folder
 
 
@@ -227,6 +227,16 @@ def plain_folder(folder: Path) -> Path:
     table(folder / "list.csv", [
         {"file": "second.nii.gz", "patient": "p2", "report": REPORT, "Nodule": "1", "split": "val"},
         {"file": "third.nii.gz", "patient": "p3", "report": "", "Nodule": "", "split": ""}], ";")
+    return folder
+
+
+def patient_folders(folder: Path) -> Path:
+    """The same names in the folder of each patient, as most people keep their own scans."""
+    for number, organ in enumerate(("liver", "heart"), 1):
+        scan(folder / f"p{number}" / "ct.nii.gz", shift=number)
+        _numbered(folder / f"p{number}" / "ct_seg.nii.gz", (organ,))
+        (folder / f"p{number}" / "ct.txt").write_text(f"Patient {number}.", "utf-8")
+    (folder / "labels.json").write_text(json.dumps({"1": "organ"}), "utf-8")
     return folder
 
 

@@ -233,6 +233,38 @@ def test_one_broken_file_does_not_stop_the_others(tmp_path):
     assert [(row.case_id, row.kind) for row in problems if row.severity == "error"] == [("s0000", "unreadable")]
 
 
+@pytest.mark.parametrize(("kind", "file", "content", "words"), [
+    ("nnunet", "dataset.json", {"labels": ["background", "liver"]}, "background.*expected are names and values"),
+    ("nnunet", "dataset.json", {"labels": {"liver": "organ"}}, "'organ'.*expected are names and values"),
+    ("nnunet", "dataset.json", {"labels": {"liver": {"value": 1}}}, "'liver'.*expected are names and values"),
+    ("nnunet", "dataset.json", {"labels": {"liver": 1}, "channel_names": ["CT"]}, r"\['CT'\]"),
+    ("nnunet", "splits_final.json", ["case_1"], "case_1.*expected are folds"),
+    ("amos22", "dataset.json", {"name": "AMOS", "labels": ["liver"]}, "expected are names and values"),
+    ("rexgroundingct", "dataset.json", {"train": 5}, "lists named train")])
+def test_foreign_json_is_refused_in_a_sentence(kind, file, content, words, tmp_path, monkeypatch, capsys):
+    (built(kind, tmp_path) / file).write_text(json.dumps(content), "utf-8")
+    with pytest.raises(CaseError, match=words):
+        import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv", "skip")
+    code, told = run(monkeypatch, capsys, "dataset", "guess", tmp_path / "set")
+    assert code in (0, 2) and "Traceback" not in told
+
+
+@pytest.mark.parametrize(("entry", "case_id", "words"), [
+    ("train_1_a_2.nii.gz", "", "no name or findings"), (None, "", "no name or findings"),
+    ({"name": "train_1_a_2.nii.gz", "findings": {"a": "A nodule"}}, "train_1_a_2", "the numbers a")])
+def test_an_entry_of_rexgroundingct_that_is_none_is_left_out(entry, case_id, words, tmp_path):
+    path = built("rexgroundingct", tmp_path) / "dataset.json"
+    content = json.loads(path.read_text("utf-8"))
+    content["train"].append(entry)
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(CaseError, match=words):
+        import_dataset("rexgroundingct", tmp_path / "set", tmp_path / "cases.csv", "stop")
+    cases, problems = import_dataset("rexgroundingct", tmp_path / "set", tmp_path / "cases.csv", "skip")
+    assert [case.case_id for case in cases] == ["train_1_a_1"]
+    assert [(problem.case_id, problem.kind) for problem in problems if problem.severity == "error"] == [
+        (case_id, "entry")]
+
+
 def test_dataset_json_that_is_none(tmp_path):
     folder = built("nnunet", tmp_path)
     (folder / "dataset.json").write_text(json.dumps({"labels": {}}), "utf-8")

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from dataset_folders import BUILDERS, REPORT, abdomen_atlas, phantom
+from dataset_folders import BUILDERS, REPORT, abdomen_atlas, ct_rate, patient_folders, phantom, plain_folder, table
 
 from uvlm_core.datasets.importing import guess, import_dataset
 from uvlm_core.datasets.layout import ImportOptions
@@ -71,6 +71,15 @@ def test_ct_rate(folders, tmp_path):
     assert (old.sex, old.age, old.rescale) == ("F", 54, (1, -8192))
     kinds = {(problem.kind, problem.case_id) for problem in problems}
     assert {("no report", "valid_7_a_1"), ("excluded", "valid_9_a_1"), ("not on disk", "")} <= kinds
+
+
+@pytest.mark.parametrize("place", [".", "dataset"])
+def test_ct_rate_lists_of_other_scans_may_lie_elsewhere(place, tmp_path):
+    folder = ct_rate(tmp_path / "set")
+    name = "no_chest_valid.txt"
+    (folder / "dataset" / "metadata" / name).rename(folder / place / name)
+    cases, _ = import_dataset("ct-rate", folder, tmp_path / "cases.csv")
+    assert "valid_9_a_1" not in {case.case_id for case in cases}
 
 
 def test_ct_rate_volumes_with_blank_headers_get_spacing_and_hu_from_the_metadata(folders, tmp_path):
@@ -192,11 +201,93 @@ def test_plain_folder(folders, tmp_path):
     assert any("third" in problem.message for problem in problems)
 
 
-def test_dicom_folders_are_scans(tmp_path):
-    (tmp_path / "set" / "patient1").mkdir(parents=True)
-    (tmp_path / "set" / "patient1" / "1.dcm").write_bytes(b"\0" * 128 + b"DICM")
-    cases, _ = import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv")
-    assert [case.image for case in cases] == ["patient1"]
+def test_scans_of_one_name_keep_their_masks_texts_and_rows(tmp_path):
+    folder = patient_folders(tmp_path / "set")
+    table(folder / "list.csv", [{"file": f"p{n}/ct.nii.gz", "patient": f"P{n}", "Nodule": n - 1} for n in (1, 2)])
+    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
+    assert problems == []
+    assert [(case.image, case.labels, case.report, case.patient_id, case.findings) for case in cases] == [
+        (f"p{n}/ct.nii.gz", f"p{n}/ct_seg.nii.gz", f"Patient {n}.", f"P{n}", {"Lung nodule": n - 1}) for n in (1, 2)]
+
+
+def test_another_patients_mask_or_text_is_never_taken(tmp_path):
+    folder = patient_folders(tmp_path / "set")
+    for name in ("ct_seg.nii.gz", "ct.txt"):
+        (folder / "p2" / name).unlink()
+    table(folder / "list.csv", [{"file": "ct.nii.gz", "patient": "P"}])
+    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
+    assert (cases[1].labels, cases[1].report, cases[1].patient_id) == ("", "", "")
+    assert any("belong to no scan: ct" in problem.message for problem in problems)  # the row could be of both
+
+
+@pytest.mark.parametrize(("scan", "others", "mask"), [
+    ("x.nii.gz", ["sub/x_seg.nii.gz"], "sub/x_seg.nii.gz"),
+    ("p1/images/ct.nii.gz", ["p1/labels/ct.nii.gz", "p2/labels/ct.nii.gz"], "p1/labels/ct.nii.gz"),
+    ("images/p1/ct.nii.gz", ["labels/p1/ct.nii.gz", "labels/p2/ct.nii.gz"], "labels/p1/ct.nii.gz"),
+    ("x.nii.gz", ["x_mask.nii.gz", "x_seg.nii.gz"], "x_seg.nii.gz"),
+    ("p1/ct.nii.gz", ["p2/ct_seg.nii.gz", "p3/ct_seg.nii.gz"], "")])
+def test_masks_are_found_by_folder_then_by_name(scan, others, mask, folders, tmp_path):
+    for name in (scan, *others):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).hardlink_to(folders("plain-folder") / "first.nii.gz")
+    (case,), problems = import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv")
+    assert case.labels == mask
+    lost = next((problem.message for problem in problems if problem.kind == "no scan"), "")
+    assert all((name in lost) == (name != mask) for name in others)
+
+
+def test_a_table_without_a_column_for_the_scan_is_named(tmp_path):
+    folder = plain_folder(tmp_path / "set")
+    table(folder / "other.csv", [{"Accession": "1", "Befund": "Normal."}])
+    _, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
+    problem = next(problem for problem in problems if problem.file == "other.csv")
+    assert problem.severity == "warning" and "Accession, Befund" in problem.message and "filename" in problem.message
+
+
+def test_tables_of_an_earlier_import_are_not_read(tmp_path):
+    folder = plain_folder(tmp_path / "set")
+    import_dataset("plain-folder", folder, folder / "a.csv")
+    (folder / "first.txt").write_text("Corrected.", "utf-8")
+    cases, problems = import_dataset("plain-folder", folder, folder / "a.csv")
+    assert next(case for case in cases if case.case_id == "first").report == "Corrected."
+    assert {problem.file for problem in problems if problem.kind == "table"} == {"a.csv"}
+
+
+def test_the_list_of_problems_goes_when_they_are_gone(tmp_path):
+    folder, listed = patient_folders(tmp_path / "set"), tmp_path / "cases_problems.csv"
+    whole = (folder / "p1" / "ct.nii.gz").read_bytes()
+    (folder / "p1" / "ct.nii.gz").write_bytes(b"")
+    import_dataset("plain-folder", folder, tmp_path / "cases.csv", "skip")
+    assert "0 bytes" in listed.read_text("utf-8")
+    (folder / "p1" / "ct.nii.gz").write_bytes(whole)
+    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv", "skip")
+    assert len(cases) == 2 and problems == [] and not listed.exists()
+
+
+@pytest.mark.parametrize("name", ["{}.dcm", "IM000{}", "1.2.840.{}"])
+@pytest.mark.parametrize("place", ["patient1", "a/series", "."])
+def test_dicom_folders_are_scans(place, name, tmp_path):
+    from test_volumes_dicom import write_series
+
+    folder = write_series(tmp_path / "set" / place)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / name.format(number))
+    (tmp_path / "set" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    (tmp_path / "set" / "README").write_text("no slice", "utf-8")
+    assert guess(tmp_path / "set")[0].kind == "plain-folder"
+    import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv")
+    read = read_table(tmp_path / "cases.csv")
+    assert [(case.case_id, case.image) for case in read.cases] == [(folder.name, place)]
+    assert read_scan(read, read.cases[0]).shape == (10, 6, 8)
+
+
+def test_dicom_files_beside_folders_of_dicom_files_are_named_and_left_out(tmp_path):
+    for name in ("stray", "p1/IM1", "p2/IM1"):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(b"\0" * 128 + b"DICM")
+    cases, problems = import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv")
+    assert [case.image for case in cases] == ["p1", "p2"]
+    assert [problem.severity for problem in problems if problem.kind == "DICOM files"] == ["warning"]
 
 
 def test_phantoms(folders, tmp_path):

@@ -77,6 +77,37 @@ def test_a_scan_of_a_known_patient_follows_the_patient(many):
     assert split_table(many)[1].split == "validation"
 
 
+def test_a_part_that_the_data_set_does_not_have_is_taken_from_train(many, tmp_path):
+    """AbdomenAtlas comes with train and test: without validation nothing could be judged while training."""
+    cases = read_table(many).cases
+    for case in cases:
+        case.split = "test" if int(case.patient[1:]) % 3 == 0 else "train"
+    write_table(many, cases)
+    told = []
+    filled = split_table(many, tmp_path / "a.csv", validation=0.2, test=0.2, seed=2, notify=told.append)
+    assert Counter(case.split for case in filled) == {"train": 150, "validation": 50, "test": 100}
+    assert all((case.split == "test") == (before.split == "test")
+               for case, before in zip(filled, cases, strict=True)) and patients_in_two(filled) == {}
+    assert told == ["No case was left for validation; it got 25 of the 100 patients of train."]
+    assert abs(shares(filled, "Lung nodule")["validation"] - 1 / 6) < 0.05
+    write_table(tmp_path / "turned.csv", cases[::-1])
+    turned = split_table(tmp_path / "turned.csv", validation=0.2, test=0.2, seed=2)
+    assert {case.case_id: case.split for case in turned} == {case.case_id: case.split for case in filled}
+    assert split_table(tmp_path / "a.csv", validation=0.2, test=0.2, seed=2, notify=told.append) == filled
+    assert len(told) == 1 and {case.split for case in split_table(many, validation=0)} == {"train", "test"}
+
+
+@pytest.mark.parametrize(("patients", "validation", "test", "found"), [
+    (3, 0.1, 0.1, {"train": 1, "validation": 1, "test": 1}), (2, 0.9, 0, {"train": 1, "validation": 1}),
+    (3, 0.6, 0.3, {"train": 1, "validation": 1, "test": 1}), (2, 0.1, 0.1, {"train": 1, "validation": 1}),
+    (1, 0.1, 0.1, {"train": 1}), (49, 0.01, 0.01, {"train": 47, "validation": 1, "test": 1})])
+def test_of_few_patients_train_keeps_one(patients, validation, test, found, tmp_path):
+    path = write_table(tmp_path / "few.csv", [Case(f"c{n}", "x", split="train") for n in range(patients)])
+    told = []
+    assert Counter(case.split for case in split_table(path, None, validation, test, notify=told.append)) == found
+    assert len(told) == sum(share > 0 for share in (validation, test))
+
+
 def test_folds_cover_all_but_the_test_patients(many):
     cases = split_table(many, validation=0, test=0.2, folds=4)
     assert {case.fold for case in cases if case.split == "test"} == {None}

@@ -109,10 +109,13 @@ def split(
     seed: Annotated[int, typer.Option(help="Of the random order.")] = 0,
     again: Annotated[bool, typer.Option("--again", help="Also what is split already.")] = False,
 ) -> None:
-    """Split by patient, stratified; rows that are split keep their split."""
+    """Split by patient, stratified; rows that are split keep their split.
+
+    A part that would stay empty is taken from train.
+    """
     from uvlm_core.datasets.splitting import counts, split_table
 
-    cases = split_table(table, out, validation, test, folds, seed, again)
+    cases = split_table(table, out, validation, test, folds, seed, again, print)
     for name, patients, scans in counts(cases):
         print(f"{name:12} {patients:6} patients {scans:6} scans")
     print(f"Table: {out or table}")
@@ -146,7 +149,7 @@ def prepare(
     print(f"{needed}.", flush=True)
     if estimate_only:
         return
-    if not needed.fits and not store.exists():
+    if not needed.fits:
         raise CaseError("The store will not fit on this disk. Choose another one, or a coarser model.")
     with stoppable("Stopped. The same command goes on.") as stop, _bar("cases") as progress:
         done = prepare_table(table, store, spec, read_mapping(mapping), jobs, on_error, same_voxels, verify, progress,

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from uvlm_core.datasets.layout import ImportOptions
-from uvlm_core.datasets.problems import Problem, counted, write_problems
+from uvlm_core.datasets.problems import Problem, counted, list_problems
 from uvlm_core.datasets.table import CASE_ID, Case, write_table
 from uvlm_core.errors import CaseError, VolumeError
 
@@ -87,8 +87,7 @@ def import_dataset(kind: str, folder: str | Path, out: str | Path, on_error: str
         progress(number + 1, len(cases))
     errors = [problem for problem in problems if problem.severity == "error"]
     listed = out.with_name(f"{out.stem}_problems.csv")
-    if problems:
-        write_problems(listed, problems)
+    list_problems(listed, problems)
     if errors and on_error == "stop":
         raise CaseError(_refusal(errors, listed))
     cases = [case for case in cases if id(case) not in unusable]

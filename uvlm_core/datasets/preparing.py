@@ -19,7 +19,7 @@ import numpy as np
 from uvlm_core.datasets.checking import case_key
 from uvlm_core.datasets.mapping import Mapping
 from uvlm_core.datasets.parallel import worked
-from uvlm_core.datasets.problems import Problem, write_problems
+from uvlm_core.datasets.problems import Problem, list_problems
 from uvlm_core.datasets.storage import array_hash, has_blosc, store_array, stored_array
 from uvlm_core.datasets.table import Case, CaseTable, read_table
 from uvlm_core.errors import CaseError, UVLMError
@@ -80,7 +80,7 @@ def prepare_table(path: str | Path, store: str | Path, spec: GridSpec, mapping: 
         for (part, *_) in tasks if jobs > 1 else ():  # of processes that were ended
             for left in (store / CASES).glob(f".{part.cases[0].case_id}.*.writing"):
                 shutil.rmtree(left, ignore_errors=True)
-        _list_failed(store, problems)
+        list_problems(store / FAILED, problems)
     return Prepared(done - len(problems), kept, problems)
 
 
@@ -173,10 +173,3 @@ def failed(case: Case, error: BaseException, store: Path) -> Problem:
     else:
         text = str(error) if isinstance(error, UVLMError) else f"{type(error).__name__}: {error}"
     return Problem("error", case.case_id, "not prepared", text, case.image)
-
-
-def _list_failed(store: Path, problems: list[Problem]) -> None:
-    if problems:
-        write_problems(store / FAILED, problems)
-    else:
-        (store / FAILED).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from uvlm_core.files import replace_file
+from uvlm_core.files import replace_file, unwritable
 
 SEVERITIES = ("error", "warning", "note")  # cannot be used; may be wrong; good to know
 COLUMNS = ("severity", "case_id", "kind", "message", "file", "advice")
@@ -40,6 +40,18 @@ def write_problems(path: Path, problems: Iterable[Problem]) -> None:
         writer.writerows(asdict(row) for row in rows)
 
     replace_file(path, write)
+
+
+def list_problems(path: Path, problems: Iterable[Problem]) -> None:
+    """`write_problems`, or without problems removes the list of an earlier run: it would accuse repaired cases."""
+    problems = list(problems)
+    if problems:
+        write_problems(path, problems)
+    elif path.exists():  # asked first: a disk that cannot be written refuses to remove even what is not there
+        try:
+            path.unlink()
+        except OSError as error:
+            raise unwritable(path, error) from error
 
 
 def counted(problems: Iterable[Problem]) -> str:

@@ -21,31 +21,39 @@ TYPICAL_MM = (320.0, 400.0, 400.0)  # where no header could be read
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes that a store will likely need and at most, bytes that are free where it will lie, and cases counted."""
+    """Bytes that a store will likely need and at most, bytes that are free where it will lie.
+
+    `cases` are those counted; `there` were prepared before and need nothing.
+    """
 
     likely: int
     most: int
     free: int
     cases: int
+    there: int = 0
 
     @property
     def fits(self) -> bool:
-        return self.likely < self.free
+        return not self.cases or self.likely < self.free
 
     def __str__(self) -> str:
         cases = f"{self.cases} cases need" if self.cases != 1 else "1 case needs"
-        return (f"{cases} about {_size(self.likely)} (at most {_size(self.most)}); "
+        there = f" ({self.there} more are prepared)" if self.there else ""
+        return (f"{cases} about {_size(self.likely)} (at most {_size(self.most)}){there}; "
                 f"{_size(self.free)} are free")
 
 
 def estimate(table: CaseTable, store: Path, spec: GridSpec, packed: bool) -> Estimate:
-    """Looks at the headers of up to LOOKED_AT scans; nothing is written."""
-    chosen = np.unique(np.linspace(0, len(table.cases) - 1, min(LOOKED_AT, len(table.cases))).astype(int))
-    voxels = [_grid_voxels(_extent(table, table.cases[number]), spec) for number in chosen]
-    mean = float(np.mean(voxels)) * len(table.cases)
+    """Looks at the headers of up to LOOKED_AT scans that the store does not have yet; nothing is written."""
+    from uvlm_core.datasets.preparing import CASES, FACTS
+
+    cases = [case for case in table.cases if not (Path(store) / CASES / case.case_id / FACTS).exists()]
+    chosen = np.unique(np.linspace(0, len(cases) - 1, min(LOOKED_AT, len(cases))).astype(int))
+    voxels = sum(_grid_voxels(_extent(table, cases[number]), spec) for number in chosen)
+    voxels *= len(cases) / max(len(chosen), 1)
     image, target = (PACKED_IMAGE, PACKED_TARGET) if packed else (1.0, 1.0)
-    likely = mean * BODY * (2 * image + target)
-    return Estimate(int(likely), int(mean * 3), free_bytes(store), len(table.cases))
+    likely = voxels * BODY * (2 * image + target)
+    return Estimate(int(likely), int(voxels * 3), free_bytes(store), len(cases), len(table.cases) - len(cases))
 
 
 def free_bytes(folder: Path) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,12 @@ from uvlm_core.errors import CaseError
 
 
 def split_table(path: str | Path, out: str | Path | None = None, validation: float = 0.1, test: float = 0.1,
-                folds: int = 0, seed: int = 0, again: bool = False) -> list[Case]:
+                folds: int = 0, seed: int = 0, again: bool = False,
+                notify: Callable[[str], None] = lambda text: None) -> list[Case]:
     """Fills the columns `split` and `fold` of a table; rows that have them keep them unless `again`.
+
+    A part that was asked for and would stay empty, as where a data set comes with train and test only, gets its share
+    of the patients in train.
 
     Args:
         out: another table; None writes into the same one.
@@ -23,6 +27,7 @@ def split_table(path: str | Path, out: str | Path | None = None, validation: flo
         folds: number of folds over the patients that are not in the test split; 0 leaves the column alone.
         seed: the same table and seed give the same split.
         again: splits everything anew, also what the data set came with.
+        notify: called with one sentence for each part that was taken from train, or could not be.
 
     Raises:
         CaseError: shares that do not fit, or a patient who is in two splits or folds already.
@@ -39,12 +44,41 @@ def split_table(path: str | Path, out: str | Path | None = None, validation: flo
         for case in cases:
             case.split, case.fold = "", None if folds else case.fold
     shares = {"train": 1 - validation - test, "validation": validation, "test": test}
-    _assign(cases, "split", {name: share for name, share in shares.items() if share > 0}, seed)
+    shares = {name: share for name, share in shares.items() if share > 0}
+    _assign(cases, "split", shares, seed)
+    _fill_from_train(cases, shares, seed, notify)
     if folds:
         rest = [case for case in cases if case.split != "test"]
         _assign(rest, "fold", dict.fromkeys(range(folds), 1 / folds), seed)
     write_table(out or path, cases)
     return cases
+
+
+def _fill_from_train(cases: Sequence[Case], shares: dict[str, float], seed: int, notify: Callable) -> None:
+    """Gives each part without a case at least one patient of train; train keeps one, and test is never taken from."""
+    empty = [name for name in shares if not any(case.split == name for case in cases)]
+    pool = [case for case in cases if case.split == "train"]
+    patients = len({case.patient for case in pool})
+    lacking = [name for name in empty if name != "train"]
+    filled = lacking[:max(patients - 1, 0)]
+    for name in lacking[len(filled):]:
+        notify(f"No case is left for {name}: train has {_patients(patients)}, too few to take one.")
+    if not filled:
+        return
+    whole = sum(shares[name] for name in ("train", *filled))
+    wanted = {name: max(1, round(patients * shares[name] / whole)) for name in filled}
+    while sum(wanted.values()) >= patients:
+        wanted[max(wanted, key=wanted.get)] -= 1
+    for case in pool:
+        case.split = ""
+    kept = patients - sum(wanted.values())
+    _assign(pool, "split", {name: number / patients for name, number in {"train": kept, **wanted}.items()}, seed)
+    for name, number in wanted.items():
+        notify(f"No case was left for {name}; it got {number} of the {_patients(patients)} of train.")
+
+
+def _patients(number: int) -> str:
+    return f"{number} patient" if number == 1 else f"{number} patients"
 
 
 def patients_in_two(cases: Sequence[Case], column: str = "split") -> dict[str, list]:

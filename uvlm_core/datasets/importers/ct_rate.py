@@ -134,9 +134,9 @@ def _of(rows: dict[str, dict], name: str) -> dict | None:
 
 
 def _excluded(base: Path) -> dict[str, str]:
-    """Volume name -> list that excludes it."""
+    """Volume name -> list that excludes it; the distribution has the lists in metadata/, older copies elsewhere."""
     names = {}
-    for folder in (base, base.parent):
+    for folder in (base / "metadata", base, base.parent):
         for path in folder.glob("no_chest_*.txt"):
             names |= {stem(line.strip()): path.name for line in path.read_text("utf-8").splitlines() if line.strip()}
     return names

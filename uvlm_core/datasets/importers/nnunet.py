@@ -12,6 +12,7 @@ from uvlm_core.datasets.table import Case
 from uvlm_core.errors import CaseError
 
 KIND, TITLE = "nnunet", "nnU-Net"
+EXPECTED_LABELS = 'expected are names and values such as {"background": 0, "liver": 1}. Correct it.'
 PAIRS = (("imagesTr", "labelsTr", ""), ("imagesVa", "labelsVa", "validation"), ("imagesTs", "labelsTs", "test"))
 
 
@@ -27,11 +28,14 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
     """Every scan of imagesTr and imagesTs."""
     content = read_json(folder / "dataset.json")
     channels = content.get("channel_names") or content.get("modality") or {}
+    if not isinstance(channels, dict):
+        raise CaseError(f"dataset.json names its channels by {str(channels)[:60]}; expected are numbers and "
+                        'names such as {"0": "CT"}. Correct it.')
     first = str(channels.get("0", "CT"))
     if first.lower() not in ("ct", "hu", ""):
         yield Problem("error", "", "no CT", f"channel 0 is '{first}'; CT is expected",
                       "dataset.json", "UVLM reads CT in HU. Leave this data set out.")
-    yield from labelled_pairs(folder, label_names(content), content.get("file_ending", ".nii.gz"))
+    yield from labelled_pairs(folder, label_names(content), str(content.get("file_ending") or ".nii.gz"))
 
 
 def labelled_pairs(folder: Path, names: dict[int, str], ending: str = ".nii.gz") -> Iterator[Case | Problem]:
@@ -67,10 +71,13 @@ def label_names(content: dict) -> dict[int, str]:
     Of a region's values each gets the name of the smallest region that holds it.
     """
     names: dict[int, tuple[int, str]] = {}
-    for key, value in (content.get("labels") or {}).items():
+    listed = content.get("labels") or {}
+    if not isinstance(listed, dict):
+        raise CaseError(f"dataset.json has the labels {str(listed)[:60]}; {EXPECTED_LABELS}")
+    for key, value in listed.items():
         if isinstance(value, str):  # version 1
             key, value = value, key
-        values = [int(number) for number in (value if isinstance(value, list) else [value])]
+        values = _values(key, value)
         for number in values:
             if number and (number not in names or len(values) < names[number][0]):
                 names[number] = (len(values), str(key))
@@ -79,9 +86,23 @@ def label_names(content: dict) -> dict[int, str]:
     return {number: name for number, (_, name) in sorted(names.items())}
 
 
+def _values(name: str, value: object) -> list[int]:
+    """The values of one label: a number, or the numbers of a region."""
+    try:
+        return [int(number) for number in (value if isinstance(value, list) else [value])]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise CaseError(f"dataset.json has the label '{name}' with the value {str(value)[:60]!r}; "
+                        f"{EXPECTED_LABELS}") from error
+
+
 def _folds(folder: Path) -> dict[str, int]:
     """Name -> fold in which it is held out, of splits_final.json where nnU-Net has written one."""
     path = folder / "splits_final.json"
     if not path.exists():
         return {}
-    return {str(name): number for number, split in enumerate(read_json(path, list)) for name in split.get("val", [])}
+    splits = read_json(path, list)
+    if not all(isinstance(split, dict) and isinstance(split.get("val", []), list) for split in splits):
+        raise CaseError(f"{path.name} has {str(splits)[:60]}; expected are folds such as "
+                        '{"train": ["case", …], "val": ["case", …]}. Correct it, or move it away: the folds are then '
+                        "not known.")
+    return {str(name): number for number, split in enumerate(splits) for name in split.get("val", [])}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uvlm_core.datasets.layout import ImportOptions, below, read_json, relative, stem
-from uvlm_core.datasets.problems import Problem
+from uvlm_core.datasets.problems import Problem, first_of
 from uvlm_core.datasets.table import Case
 from uvlm_core.errors import CaseError
 from uvlm_core.labels import finding_named
@@ -26,7 +26,7 @@ def clues(folder: Path) -> list[str]:
         content = read_json(folder / "dataset.json")
     except CaseError:
         return []
-    entry = next((row for name in LISTS for row in content.get(name) or [] if isinstance(row, dict)), {})
+    entry = next((row for name in LISTS for row in _list(content.get(name)) if isinstance(row, dict)), {})
     return ["the entries of dataset.json have findings and categories"] if "findings" in entry else []
 
 
@@ -42,10 +42,20 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
             yield from _case(row, LISTS[name], files, folder)
 
 
-def _case(row: dict, split: str, files: dict, folder: Path) -> Iterator[Case | Problem]:
-    name = stem(str(row.get("name", "")))
+def _list(value: object) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _case(row: object, split: str, files: dict, folder: Path) -> Iterator[Case | Problem]:
+    name = stem(str(row.get("name", ""))) if isinstance(row, dict) else ""
     if not name or not isinstance(row.get("findings", {}), dict):
-        yield Problem("error", name, "entry", f"an entry of dataset.json has no name or findings: {str(row)[:80]}")
+        yield Problem("error", name, "entry", f"an entry of dataset.json has no name or findings: {str(row)[:80]}",
+                      "dataset.json", "Correct it, or leave it out with --on-error skip.")
+        return
+    if wrong := [number for number in row.get("findings", {}) if not number.isdecimal()]:
+        yield Problem("error", name, "entry", f"its findings in dataset.json have the numbers {first_of(wrong)}; "
+                      "expected are 0, 1, …, the places of their masks", "dataset.json",
+                      "Correct it, or leave it out with --on-error skip.")
         return
     texts = {int(number): str(text) for number, text in row.get("findings", {}).items()}
     case = Case(name, patient_id=name.rsplit("_", 2)[0], scan_id=name.rsplit("_", 1)[0], split=split,
@@ -89,7 +99,7 @@ def _category(row: dict, number: int) -> str:
     categories = row.get("categories") or {}
     if isinstance(categories, list):
         return str(categories[number]) if number < len(categories) else ""
-    return str(categories.get(str(number), ""))
+    return str(categories.get(str(number), "")) if isinstance(categories, dict) else ""
 
 
 def _files(folder: Path) -> dict[tuple[str, str], Path]:
