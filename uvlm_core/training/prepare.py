@@ -118,8 +118,9 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
                 tokens.unlink()
         progress(number + 1, len(jobs))
     processes.wait()
+    wanted = {source["name"] for _, source, _ in jobs}
     jobs = [job for job in jobs if job[1].get("on_error") != "skip" or (out / job[0] / "case.json").exists()]
-    if unusable := sorted({source["name"] for source in sources} - {source["name"] for _, source, _ in jobs}):
+    if unusable := sorted(wanted - {source["name"] for _, source, _ in jobs}):
         raise CaseError(f"No case of the source '{unusable[0]}' can be used. The reasons were told above; put them "
                         "right, or take the source out of the recipe.")
     siblings = Counter(source["name"] for _, source, _ in jobs)
