@@ -82,7 +82,7 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
 
     def setup(self):
-        """Called when the user opens the module for the first time."""
+        """Called when the user opens the module for the first time, and by a reload."""
         ScriptedLoadableModuleWidget.setup(self)
         uiWidget = slicer.util.loadUI(self.resourcePath("UI/UVLMReport.ui"))
         self.layout.addWidget(uiWidget)
@@ -90,11 +90,12 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
         self.logic = UVLMReportLogic()
         self.panel = ReportPanel(self.ui, self.logic)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartSaveEvent, self.onSceneStartSave)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.initializeParameterNode()
+        if self.parent.isEntered:  # a reload calls no enter()
+            self.panel.enter()
 
     def cleanup(self):
         """Called before a reload and when the application closes: no process and no observer stays behind."""
@@ -129,10 +130,6 @@ class UVLMReportWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for name in [name for name in sys.modules if name.partition(".")[0] in ("UVLMReportLib", "UVLMShared")]:
             del sys.modules[name]
         ScriptedLoadableModuleWidget.onReload(self)
-
-    def onSceneStartSave(self, caller, event):
-        """What was typed a moment ago is saved too."""
-        self.panel.editor.flush()
 
     def onSceneStartClose(self, caller, event):
         """The parameter node is about to be reset."""

@@ -19,12 +19,12 @@ from uvlm_core.phantom.case import PhantomCase
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.report.document import parse_report
 
-SEED, SHAPE = 21, (72, 96, 96)
+SEED, SHAPE = 651888, (72, 96, 96)
 MAP_SHAPE = (6, 8, 8)
 
 
 def make_case() -> PhantomCase:
-    """A chest and abdomen with a consolidation on the left, a pericardial effusion and a liver lesion of 36 mm."""
+    """A chest and abdomen with a consolidation on the left, a pericardial effusion and a liver lesion of 26 mm."""
     return make_phantom(SEED, SHAPE, region="both", share=0.5)
 
 

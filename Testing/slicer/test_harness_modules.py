@@ -41,7 +41,10 @@ def test_the_selector_follows_the_scene(openModule):
     first, second = add_volume("A"), add_volume("B")
     assert selector.nodeCount() == 2 and selector.currentNode() is None
     selector.setCurrentNode(first)
+    there = []
+    selector.connect("currentNodeChanged(bool)", lambda some: there.append(bool(first.GetScene())))
     slicer.mrmlScene.RemoveNode(first)
+    assert there == [True], "as in Slicer, the row goes before the node"
     assert selector.currentNode() is second, "as in Slicer, the list stays on its row"
     slicer.mrmlScene.Clear(0)
     assert selector.currentNodeID == ""

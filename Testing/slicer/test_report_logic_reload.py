@@ -50,6 +50,8 @@ def test_reload_in_the_middle_of_a_run(study, app):
     assert not alive(pid) and not os.path.exists(folder)
     new = slicer.modules.UVLMReportWidget
     assert new is not widget and new.logic is not old
+    assert new.panel.askTimer.active  # the new panel is entered too: it asks a new worker
+    new.panel.askTimer.stop()
     again = new.logic.studies()
     assert len(again) == 1 and "Kept over a reload." in again[0].report.to_text()
     app.processEvents(0.5)  # late callbacks of the old parts would fail here

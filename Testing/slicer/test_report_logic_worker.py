@@ -119,6 +119,17 @@ def test_program_that_is_not_there(client, app):
     worker.shutdown()
 
 
+def test_a_failure_within_start_is_told_after_the_request(client, app, monkeypatch):
+    """As on Windows; with no name of a program, Qt tells it within start() on every system."""
+    monkeypatch.setattr("UVLMReportLib.WorkerClient.pythonSlicer", lambda: "")
+    worker, answers = client(), Answers()
+    answers.ask(worker, "run")
+    assert answers.count == 0
+    assert app.processUntil(lambda: answers.failed, 20)
+    app.processEvents(0.1)
+    assert [failure.kind for failure in answers.failed] == ["start"] and worker.state == "stopped"
+
+
 def test_hung_worker_is_ended_after_its_time(client, app):
     worker, answers = client(DEAF), Answers()
     answers.ask(worker, "measure", timeout=0.5)

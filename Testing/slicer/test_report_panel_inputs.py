@@ -101,6 +101,18 @@ def test_torch_is_installed_by_the_extension(widget, monkeypatch):
     assert calls[1:] == [("uninstall", None), ("install", ">=2.6")]
 
 
+def test_a_restart_is_recommended_after_a_repair(widget, monkeypatch):
+    from UVLMReportLib import Repair
+
+    inputs = widget.panel.inputs
+    monkeypatch.setattr(Repair, "askHow", lambda missing: Repair.INTERNET)
+    monkeypatch.setattr(Repair, "install", lambda missing, folder: None)
+    monkeypatch.setattr(inputs, "askWorker", lambda: inputs._onHello({"versions": {}, "devices": [], "missing": []}))
+    inputs._onHello({"versions": {}, "devices": [], "missing": MISSING})
+    widget.ui.repairButton.click()
+    assert "Restart Slicer" in widget.ui.statusLabel.text
+
+
 def test_a_folder_of_wheels_needs_no_internet(widget, tmp_path):
     from UVLMReportLib import Repair
 
@@ -154,6 +166,7 @@ def test_the_worker_tells_versions_devices_and_the_model(widget, app, tmp_path):
     assert app.processUntil(lambda: "PyTorch 2" in widget.ui.statusLabel.text, 90)
     info = json.loads((DEMO / "bundle.json").read_text("utf-8"))
     assert info["name"] in widget.ui.modelSelector.currentText
+    assert f"{info['name']} {info['version']}" in widget.ui.statusLabel.text
     assert "Licence" in widget.ui.modelRemark.text
     assert "esearch" in widget.ui.modelRemark.text
     assert "CPU" in widget.ui.deviceSelector.itemText(1)
@@ -184,6 +197,21 @@ def test_generated_report_is_shown(openModule, app, tmp_path):
     assert panel.text == panel.panel.study.report.layout().text
     assert len(panel.panel.findings.visibleNames()) == 21
     assert values == sorted(values) and values[-1] > 900
+
+
+def test_the_report_stays_when_its_volume_is_deleted(openModule, app, tmp_path):
+    import slicer
+
+    panel = OpenPanel(openModule, app, tmp_path)
+    text = panel.text
+    slicer.mrmlScene.RemoveNode(panel.volume)
+    app.processEvents(0.1)
+    assert panel.panel.inputs.volumeNode is None
+    assert panel.panel.study is panel.study and panel.text == text != ""
+    slicer.util.selectModule("SegmentEditor")
+    slicer.util.selectModule("UVLMReport")
+    app.processEvents(0.1)
+    assert panel.text == text
 
 
 def test_exports_are_where_the_panel_says(openModule, app, tmp_path, settings):

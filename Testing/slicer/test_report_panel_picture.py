@@ -68,7 +68,7 @@ def test_lines_below_each_other_do_not_overlap_nor_waste_room(panel, app):
 
 
 def test_an_old_measurement_is_amber_and_a_bar_above_its_threshold_orange(panel, app):
-    panel.put_cursor("36 mm")
+    panel.put_cursor("26 mm")
     assert AMBER in colors(save(panel.ui.reportEdit.viewport(), "report_text.png"))
     panel.panel.findings.ui.onlyPresentCheckBox.checked = True
     panel.ui.findingsTable.clearSelection()

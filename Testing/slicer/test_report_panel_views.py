@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from panel_study import OpenPanel, looked_at
 
+FIRST_LOOK = 0.25  # of an organ
+
 
 @pytest.fixture()
 def panel(openModule, app, tmp_path):
@@ -31,8 +33,22 @@ def click(panel, ras, view: str = "Red", drag: int = 0) -> None:
 def test_click_in_a_mask_lights_its_sentences(panel, view):
     centre = panel.logic.centreRas(panel.study, "liver_lesion_1")
     click(panel, centre, view)
-    assert panel.editor.marks.linked == [panel.sentence("36 mm"), panel.sentence("Liver lesion.")]
-    assert panel.editor.sentenceAtCursor() == panel.sentence("36 mm")
+    assert panel.editor.marks.linked == [panel.sentence("26 mm"), panel.sentence("Liver lesion.")]
+    assert panel.editor.sentenceAtCursor() == panel.sentence("26 mm")
+    assert panel.panel.masks.selected() == ["liver_lesion_1"]
+
+
+def test_clicks_are_heard_in_another_view_of_the_same_name(panel, monkeypatch):
+    """As after Clear(1), which removes the views with the scene."""
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    old, other = manager.sliceWidget("Red"), slicer.qMRMLSliceWidget()
+    other._show(old.sliceLogic())
+    monkeypatch.setitem(manager._slices, "Red", other)
+    panel.panel.showStudy(None)
+    panel.panel.showStudy(panel.study)
+    click(panel, panel.logic.centreRas(panel.study, "liver_lesion_1"))
     assert panel.panel.masks.selected() == ["liver_lesion_1"]
 
 
@@ -48,7 +64,7 @@ def test_a_click_beside_all_masks_darkens_the_sentences(panel):
     panel.volume.GetRASBounds(low)
     click(panel, [low[0] + 3, low[2] + 3, panel.logic.centreRas(panel.study, "liver_lesion_1")[2]])
     assert panel.editor.marks.linked == []
-    assert panel.study.segmentationNode.GetDisplayNode().GetSegmentOpacity3D("spleen") == 1.0
+    assert panel.study.segmentationNode.GetDisplayNode().GetSegmentOpacity3D("spleen") == FIRST_LOOK
 
 
 def test_a_click_finds_the_mask_under_a_transform(panel):
@@ -80,9 +96,68 @@ def test_leaving_the_module_brightens_all_masks(panel):
     click(panel, panel.logic.centreRas(panel.study, "liver_lesion_1"))
     panel.panel.links.showMasks(["liver_lesion_1"])
     display = panel.study.segmentationNode.GetDisplayNode()
-    assert display.GetSegmentOpacity3D("spleen") < 0.3
+    assert display.GetSegmentOpacity3D("spleen") < 0.1
     slicer.util.selectModule("SegmentEditor")
-    assert display.GetSegmentOpacity3D("spleen") == 1.0
+    assert display.GetSegmentOpacity3D("spleen") == FIRST_LOOK
+
+
+def opacities(display, name):
+    return [display.GetSegmentOpacity2DFill(name), display.GetSegmentOpacity2DOutline(name),
+            display.GetSegmentOpacity3D(name)]
+
+
+def test_masks_get_back_the_opacities_that_the_user_gave_them(panel):
+    links, display = panel.panel.links, panel.study.segmentationNode.GetDisplayNode()
+    display.SetSegmentOpacity3D("spleen", 0.4)
+    display.SetSegmentOpacity2DOutline("spleen", 0.7)
+    before = opacities(display, "spleen")
+    links.release()  # nothing is faded
+    assert opacities(display, "spleen") == before
+    links.showMasks(["liver_lesion_1"])
+    assert opacities(display, "spleen") == pytest.approx([0.15 * value for value in before])
+    links.showMasks(["consolidation_1"])
+    display.SetSegmentOpacity3D("liver", 0.8)  # while it is faded
+    links.showMasks(["spleen"])
+    assert opacities(display, "spleen") == before
+    links.release()
+    assert opacities(display, "spleen") == before and display.GetSegmentOpacity3D("liver") == 0.8
+    assert not display.GetAttribute("UVLM.opacities")
+
+
+def test_a_scene_saved_with_faded_masks_has_them_clear_again(panel, app, tmp_path):
+    import slicer
+
+    panel.panel.links.showMasks(["liver_lesion_1"])
+    assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
+    slicer.util.loadScene(str(tmp_path / "scene.mrb"), {"clear": True})
+    app.processEvents(0.2)
+    study, = panel.logic.studies()
+    panel.ui.volumeSelector.setCurrentNode(study.volumeNode)
+    assert panel.panel.study is study
+    assert study.segmentationNode.GetDisplayNode().GetSegmentOpacity3D("spleen") == pytest.approx(FIRST_LOOK)
+
+
+def test_a_jump_cuts_nothing_off_in_3d(openModule):
+    import slicer
+    import vtk
+
+    openModule("UVLMReport").panel.askTimer.stop()
+    from UVLMReportLib.SliceViews import jumpTo
+
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    assert view.displayableManagerByClassName("vtkMRMLCameraDisplayableManager") is not None
+    ball = vtk.vtkSphereSource()
+    ball.SetRadius(150)
+    ball.Update()
+    slicer.modules.models.logic().AddModel(ball.GetOutput())
+    view.resetCamera()
+    camera = view.cameraNode()
+    for side in (250, -250):
+        jumpTo([0, side, 0])
+        near, far = camera.GetCamera().GetClippingRange()
+        ahead = np.subtract(camera.GetFocalPoint(), camera.GetPosition())
+        depth = -np.array(camera.GetPosition()) @ ahead / np.linalg.norm(ahead)  # of the middle of the ball
+        assert near <= depth - 149 and far >= depth + 149
 
 
 def test_heat_map_follows_sentence_and_stage(panel, app):
@@ -92,11 +167,11 @@ def test_heat_map_follows_sentence_and_stage(panel, app):
     assert overlay.node is None  # off by default
     composite = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceCompositeNodeRed")
     before = composite.GetForegroundVolumeID()
-    panel.put_cursor("36 mm")
+    panel.put_cursor("26 mm")
     panel.ui.attributionCheckBox.checked = True
     assert panel.ui.attributionStage.itemText(0) == "all stages"
     panel.ui.attributionStage.setCurrentIndex(1)
-    number = panel.study.attribution()["sentence_ids"].index(panel.sentence("36 mm"))
+    number = panel.study.attribution()["sentence_ids"].index(panel.sentence("26 mm"))
     values = slicer.util.arrayFromVolume(overlay.node)
     assert np.flatnonzero(values).tolist() == [looked_at(number)]
     assert values.max() == 100
@@ -122,13 +197,18 @@ class Counted:
         return self.function(*arguments)
 
 
-def test_surfaces_are_made_one_after_the_other_and_are_slicers(monkeypatch, panel, app):
+@pytest.mark.parametrize("preferred", [None, "Closed surface"])  # the second: after Show 3D of the Segment Editor
+def test_surfaces_are_made_one_after_the_other_and_are_slicers(monkeypatch, panel, app, preferred):
+    import slicer
     import vtk
     from UVLMReportLib import Surfaces
     from UVLMReportLib.Surfaces import CLOSED_SURFACE, haveSurfaces
 
     node = panel.study.segmentationNode
     segmentation, display = node.GetSegmentation(), node.GetDisplayNode()
+    view = slicer.app.layoutManager().threeDWidget(0).threeDView()
+    assert view.displayableManagerByClassName("vtkMRMLSegmentationsDisplayableManager3D") is not None
+    display.SetPreferredDisplayRepresentationName3D(preferred)
     panel.ui.show3DCheckBox.checked = True
     assert not haveSurfaces(segmentation)  # the window goes on
     panel.ui.show3DCheckBox.checked = False  # stops it
@@ -248,8 +328,22 @@ def test_an_organ_that_was_missed_can_be_drawn(panel, app):
 
 
 def test_a_removed_mask_flags_its_sentences(panel, app):
-    name = panel.sentence("36 mm")
+    name = panel.sentence("26 mm")
     panel.study.segmentationNode.GetSegmentation().RemoveSegment("liver_lesion_1")
     assert app.processUntil(lambda: panel.report.sentence(name).flags, 5)
     assert any(point.sentence == name for point in panel.editor.checks.points)
     assert panel.underlined()
+
+
+def test_masks_that_were_deleted_leave_the_table(panel, app):
+    import slicer
+
+    panel.panel.masks.select(["liver"])
+    panel.ui.isolateButton.checked = True
+    text = panel.text
+    slicer.mrmlScene.RemoveNode(panel.study.segmentationNode)
+    app.processEvents(0.1)
+    assert panel.ui.segmentsTable.displayedSegmentIDs() == () and panel.panel.masks.selected() == []
+    assert not panel.ui.removeMaskButton.enabled and not panel.ui.isolateButton.checked
+    panel.panel.masks.removeSelected()
+    assert panel.text == text  # the report stays

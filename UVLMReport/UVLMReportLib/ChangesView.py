@@ -72,16 +72,18 @@ def differencesHtml(rows, report):
 
 def changesHtml(report):
     """Every change with its time, the latest first."""
-    lines = [f"<tr><td><small>{html.escape(clock(change.time))}</small></td><td>{html.escape(changeTitle(change.kind))}"
-             f"{' ' + _('(taken back)') if change.undone else ''}</td></tr>" for change in reversed(report.changes)]
+    titles, undone = changeTitles(), " " + _("(taken back)")
+    lines = [f"<tr><td><small>{html.escape(clock(change.time))}</small></td>"
+             f"<td>{html.escape(titles.get(change.kind) or change.kind.replace('_', ' ').capitalize())}"
+             f"{undone if change.undone else ''}</td></tr>" for change in reversed(report.changes)]
     if not lines:
         return f"<p style='color:{GREY}'>{html.escape(_('Nothing was changed yet.'))}</p>"
     return f"<hr><p><b>{html.escape(_('Changes'))}</b></p><table cellspacing='4'>{''.join(lines)}</table>"
 
 
-def changeTitle(kind):
-    """A kind of change as a reader understands it."""
-    titles = {
+def changeTitles():
+    """{kind of change: how a reader understands it}; each title costs a look-up of its translation."""
+    return {
         "edit_sentence": _("Sentence edited"), "insert_sentence": _("Sentence inserted"),
         "remove_sentence": _("Sentence removed"), "move_sentence": _("Sentence moved"),
         "accept_field": _("Measurement taken over"), "dismiss_field": _("Old measurement kept"),
@@ -89,7 +91,6 @@ def changeTitle(kind):
         "dismiss_flag": _("Contradiction dismissed"), "sign": _("Signed"), "start_addendum": _("Addendum begun"),
         "measured": _("Mask measured"), "segment_removed": _("Mask removed"), "segment_added": _("Mask added"),
     }
-    return titles.get(kind, kind.replace("_", " ").capitalize())
 
 
 def clock(time):

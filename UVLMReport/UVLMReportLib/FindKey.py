@@ -47,7 +47,7 @@ class FindKey(qt.QObject):
     def _narrow(self):
         window = slicer.util.mainWindow()
         for child in window.children() if window is not None and not self._narrowed else []:
-            if child.className() == "QAction" and child.shortcut.toString() == KEY:
+            if child is not None and child.className() == "QAction" and child.shortcut.toString() == KEY:
                 self._narrowed.append((child, child.shortcutContext))
                 child.shortcutContext = qt.Qt.WidgetShortcut
 

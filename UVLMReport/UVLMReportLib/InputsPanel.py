@@ -9,6 +9,7 @@ from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.ModelChoice import ModelChoice
 from UVLMReportLib.VolumeInput import VolumeRefusal, needsHardening
 from UVLMReportLib.Wording import duration, memory, stageTitle
+from UVLMShared.SingleShot import singleShot
 
 WARNING = "color: #b3261e;"  # readable on Slicer's light and dark style
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -27,6 +28,7 @@ class InputsPanel:
         self.missing = []
         self._parameterNode = None
         self._asked = False  # whether the worker was asked about the model; another model is asked about again
+        self._noVolume = singleShot(0, lambda: self.volumeChosen(self.volumeNode))
         self._remark, self._failed = "", False  # the line below the button, and whether it is an error
         self._fillDevices([])
         for precision, title in zip(PRECISIONS, (_("Precision: automatic"), "fp32", "bf16"), strict=True):
@@ -42,6 +44,7 @@ class InputsPanel:
         ui.hardenButton.connect("clicked()", self.onHarden)
         ui.repairButton.connect("clicked()", self.onRepair)
         self.model.changed.connect(self._onModel)
+        self.model.named.connect(self._showStatus)
         logic.stateChanged.connect(self.update)
         logic.progressed.connect(self._onProgress)
         logic.runFailed.connect(self._onRunFailed)
@@ -75,6 +78,11 @@ class InputsPanel:
         self._asked = True
         self.logic.hello(self._onHello, self._onHelloFailed)
         self.model.refresh()
+
+    def cleanup(self):
+        """Follows the selector no more, which after a reload still follows the scene."""
+        self.ui.volumeSelector.disconnect("currentNodeChanged(vtkMRMLNode*)", self._onVolume)
+        self._noVolume.stop()
 
     # ---- doing
 
@@ -114,6 +122,7 @@ class InputsPanel:
         self.logic.worker.stop()  # it may hold files that are about to be replaced
         try:
             Repair.install(self.missing, folder)
+            self.say(_("Installed. Restart Slicer when it suits you: PyTorch may have been loaded into it as a trial."))
         except Repair.RepairFailure as failure:
             slicer.util.errorDisplay(str(failure))
         self.askWorker()
@@ -154,8 +163,9 @@ class InputsPanel:
         elif self._remark:
             text = self._remark
         elif hello is not None:
-            text = _("PyTorch {torch} · {device} · {state}").format(
+            text = _("PyTorch {torch} · {device} · {model} · {state}").format(
                 torch=hello["versions"].get("torch") or "?", device=self._deviceTitle(hello["devices"]),
+                model=self.model.name,
                 state={"ready": _("ready"), "busy": _("working")}.get(worker.state, worker.state))
         elif worker.lastFailure is not None and worker.lastFailure.kind != "cancelled":
             text = f"{worker.lastFailure} {worker.lastFailure.whatToDo}".strip()
@@ -198,12 +208,16 @@ class InputsPanel:
     def _onVolume(self, node):
         self.say("")
         self.update()
-        self.volumeChosen(node)
+        if node is not None:
+            self.volumeChosen(node)
+        else:  # a selector lets go of a node before it leaves the scene: only later is it known that it was deleted
+            self._noVolume.start()
 
     def _onModel(self, folder):
         if self._parameterNode is not None:
             self._parameterNode.bundle = folder
         self.model.refresh()
+        self._showStatus()
 
     def _onDevice(self, index):
         if self._parameterNode is not None:

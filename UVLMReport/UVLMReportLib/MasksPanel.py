@@ -21,6 +21,7 @@ class MasksPanel:
         self.ui, self.logic = ui, logic
         self.chosen = Listeners()
         self.study, self.question = None, None
+        self._shown = None, None  # (study, id of its segmentation) that the table shows
         self._before, self._filling = {}, False
         self._surfaces = None  # InSteps, while surfaces are made
         self._known = []  # the last selection, because the table selects anew whenever it fills itself
@@ -43,13 +44,10 @@ class MasksPanel:
 
     def setStudy(self, study):
         """Shows the masks of another study, or none."""
-        if study is not self.study:
-            self._stopSurfaces()
-            if self.ui.isolateButton.checked:
-                self.ui.isolateButton.setChecked(False)
-        if study is not self.study and self.question is not None:
-            self.question.close()  # it is about a mask of the study before
-        self.study = study
+        shown = study, self._nodeIdOf(study)
+        if shown != self._shown:
+            self._leave()
+        self.study, self._shown = study, shown
         node = self.segmentationNode
         self._filling = True
         if node is not None and not node.GetSegmentListFilterEnabled():
@@ -63,6 +61,24 @@ class MasksPanel:
             self.ui.show3DCheckBox.setChecked(node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
                                               and bool(node.GetDisplayNode().GetVisibility3D()))
         self._filling = False
+
+    def onStudyChanged(self):
+        """Somebody changed the study; the node with its masks may be gone."""
+        if self._nodeIdOf(self.study) != self._shown[1]:
+            self.setStudy(self.study)
+
+    def _leave(self):
+        """Ends what goes on with the masks that were shown."""
+        self._stopSurfaces()
+        if self.ui.isolateButton.checked:
+            self.ui.isolateButton.setChecked(False)
+        if self.question is not None:
+            self.question.close()  # it is about a mask of the study before
+
+    @staticmethod
+    def _nodeIdOf(study):
+        node = study.segmentationNode if study is not None else None
+        return node.GetID() if node is not None else None
 
     @property
     def segmentationNode(self):
@@ -181,7 +197,7 @@ class MasksPanel:
     def removeSelected(self):
         """Removes the chosen masks, after asking; their sentences are flagged."""
         names = self.selected()
-        if not names:
+        if self.segmentationNode is None or not names:
             self.remind(_("Choose a mask first."))
         elif slicer.util.confirmOkCancelDisplay(
                 _("Remove {count} masks? The sentences that speak of them stay and are flagged.").format(
@@ -222,7 +238,8 @@ class MasksPanel:
             title, lambda finding, organ: self._assign(study, segmentId, finding, organ), missing)
 
     def _assign(self, study, segmentId, finding, organ):
-        if not study.exists or study.segmentationNode.GetSegmentation().GetSegment(segmentId) is None:
+        node = study.segmentationNode
+        if node is None or node.GetSegmentation().GetSegment(segmentId) is None:
             return
         if organ is not None:
             self.logic.assignOrgan(study, segmentId, organ)

@@ -14,18 +14,24 @@ from UVLMShared import Settings
 class ModelChoice:
     """The combo box of models and the lines below it.
 
-    `changed`: Listeners (folder), "" is the demo model. `info`: the worker's bundle_info of it, None until known.
+    `changed`: Listeners (folder), "" is the demo model. `named`: Listeners (), when the worker has told its name.
+    `info`: the worker's bundle_info of it, None until known.
     """
 
     def __init__(self, ui, logic):
         self.ui, self.logic = ui, logic
-        self.changed = Listeners()
+        self.changed, self.named = Listeners(), Listeners()
         self.info = None
         self._names = {"": _("Demo model")}
         self._filling = False
         self._fill("")
         ui.modelSelector.connect("currentIndexChanged(int)", self._onChosen)
         ui.modelFolderButton.connect("clicked()", self.chooseFolder)
+
+    @property
+    def name(self):
+        """Of the chosen model, as far as it is known."""
+        return self.ui.modelSelector.currentText
 
     @property
     def folder(self):
@@ -90,6 +96,7 @@ class ModelChoice:
         self.ui.modelSelector.setItemText(self.ui.modelSelector.currentIndex, self._names[asked])
         self.ui.modelRemark.setText(describe(info))
         self.ui.modelRemark.setVisible(True)
+        self.named()
 
     def _onFailed(self, asked, failure):
         if asked == self.folder and failure.kind != "cancelled":

@@ -5,6 +5,7 @@ import slicer
 
 from UVLMReportLib.JourneyScene import waitFor
 from UVLMReportLib.ReportMarks import AMBER
+from UVLMReportLib.SegmentationNodes import ORGAN_OPACITY
 
 
 class PanelJourneys:
@@ -48,13 +49,13 @@ class PanelJourneys:
         red = slicer.mrmlScene.GetNodeByID("vtkMRMLSliceNodeRed")
         self.assertAlmostEqual(red.GetSliceOffset(), centre[2], delta=2 * max(panel.study.volumeNode.GetSpacing()))
         display = panel.study.segmentationNode.GetDisplayNode()
-        self.assertLess(display.GetSegmentOpacity3D("liver"), 0.5)
+        self.assertLess(display.GetSegmentOpacity3D("liver"), 0.1)
         panel.editor.goTo(panel.study.report.sentences[0].id)
         self.clickInRedSlice(centre)
         self.assertIn(sentence, panel.editor.marks.linked)
         self.assertIn(segment, panel.masks.selected())
         panel.leave()
-        self.assertEqual(display.GetSegmentOpacity3D("liver"), 1.0)
+        self.assertEqual(display.GetSegmentOpacity3D("liver"), ORGAN_OPACITY)  # as at the first look
 
     def clickInRedSlice(self, ras):
         """Presses and releases the left button at a world point, which is brought to the middle of the view."""

@@ -159,7 +159,7 @@ class ReportEditor:
         self.change(lambda report: report.redo())
 
     def flush(self):
-        """Saves what was typed and not saved yet; at once, before anything that must not lose it."""
+        """Tells everybody of what was typed and not told yet; at once, before anything that needs it."""
         self._saveTimer.stop()
         if self._unsaved and self.report is not None:
             self._save()
@@ -178,6 +178,7 @@ class ReportEditor:
             self.refresh()
 
     def _onTyped(self):
+        self.study.keepReport()
         self._unsaved = True
         self._saveTimer.start()
         self._marksTimer.start()

@@ -276,6 +276,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             if not edits.study.exists or edits.study.segmentationNode is None:
                 edits.stop()
                 del self._edits[key]
+                self.studyChanged(edits.study)
 
     def shutdown(self):
         """Ends run, timers, observers and child at once; nothing is called afterwards."""

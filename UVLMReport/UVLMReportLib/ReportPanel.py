@@ -92,7 +92,7 @@ class ReportPanel:
     def cleanup(self):
         """Lets go of views, timers and windows."""
         self.askTimer.stop()
-        self.inputs.volumeChosen.clear()  # after a reload the old selector still follows the scene
+        self.inputs.cleanup()
         self.editor.cleanup()
         self.attribution.hide()
         self.links.stop()
@@ -109,6 +109,7 @@ class ReportPanel:
     def _onStudyChanged(self, study):
         if study is self.study and study.exists:
             self.findings.setStudy(study)
+            self.masks.onStudyChanged()
             self.editor.onStudyChanged()
 
     def _onFindingChosen(self, finding, segmentIds):

@@ -2,8 +2,9 @@
 
 import slicer
 
+from UVLMReportLib.Dimming import dim, undim
 from UVLMReportLib.Listeners import Listeners
-from UVLMReportLib.SegmentationNodes import dim, segmentsAt, undim
+from UVLMReportLib.SegmentationNodes import segmentsAt
 from UVLMReportLib.SliceViews import SliceClicks, jumpTo
 
 
@@ -24,9 +25,12 @@ class SliceLinks:
 
     def setStudy(self, study):
         """Follows another study, or none; the masks of the one before are bright again."""
-        if study is not self.study:
-            self.release()
+        if study is self.study:
+            return
+        self.release()
         self.study = study
+        self.release()  # the scene may have been saved while they were faded
+        self.clicks.watch()  # the views may be others by now
 
     def showSentence(self, sentence):
         """Goes to the masks of a sentence and dims the others; without a mask, to where the decoder looked most."""

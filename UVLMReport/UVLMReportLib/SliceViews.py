@@ -25,6 +25,7 @@ def jumpTo(ras):
         camera.SetFocalPoint(*map(float, ras))
         camera.SetPosition(*(position + numpy.array(ras) - old).tolist())
         camera.GetCamera().OrthogonalizeViewUp()
+        camera.ResetClippingRange()  # the planes moved with the camera and would cut off what lies before or behind
 
 
 def _isInside(sliceNode, ras):
@@ -57,10 +58,14 @@ class SliceClicks:
             return
         for name in self._manager.sliceViewNames():
             widget = self._manager.sliceWidget(name)
-            if widget is None or name in self._observed:
+            if widget is None:
                 continue
             view = widget.sliceView()
-            interactor = view.interactor()
+            interactor, (known, tags) = view.interactor(), self._observed.get(name, (None, []))
+            if known is interactor:
+                continue
+            for tag in tags:  # a scene closed with its views has others of the same names afterwards
+                known.RemoveObserver(tag)
             tags = [interactor.AddObserver("LeftButtonPressEvent", self._onPress, BEFORE_THE_VIEW),
                     interactor.AddObserver("LeftButtonReleaseEvent",
                                            lambda caller, event, view=view: self._onRelease(view, caller),

@@ -168,14 +168,20 @@ class StudyScene:
             self._reportTime = node.GetMTime()
         return self._report
 
+    def keepReport(self):
+        """Puts the report into its node, in less than a millisecond: after every keystroke, because nothing tells that
+        the scene is about to be saved."""
+        node = self.reportNode
+        if node is not None:
+            self._reportText = self._report.to_json()
+            node.SetText(self._reportText)
+            self._reportTime = node.GetMTime()
+
     def saveReport(self):
         """Puts the report into its node and the table, and tells `changed`; after every change."""
-        node = self.reportNode
-        if node is None:
+        if not self.exists:
             return
-        self._reportText = self._report.to_json()
-        node.SetText(self._reportText)
-        self._reportTime = node.GetMTime()
+        self.keepReport()
         if self.tableNode is not None:
             fillTable(self.tableNode, self._report)
         self.changed(self)

@@ -30,8 +30,7 @@ def makingSurfaces(segmentationNode):
     apart, or its surface alone would take up to a second.
     """
     segmentation = segmentationNode.GetSegmentation()
-    # Slicer counts what its first segment by name has as what all have, and makes up for the others at once
-    for name in sorted(segmentIds(segmentation), reverse=True):
+    for name in _order(segmentation):
         if segmentation.GetSegment(name) is None or segmentation.GetSegment(name).GetRepresentation(CLOSED_SURFACE):
             continue
         found = yield from cuttingOut(segmentation, name)
@@ -41,6 +40,13 @@ def makingSurfaces(segmentationNode):
         if segment is not None:
             segment.AddRepresentation(CLOSED_SURFACE, surface)
         yield
+
+
+def _order(segmentation):
+    """Ids of the segments, last the two that Slicer takes for all: what these have, it makes for the others at once.
+    The segmentation looks at the first by name, its display node at the first of the list."""
+    first = segmentation.GetNthSegmentID(0)
+    return sorted(segmentIds(segmentation), key=lambda name: (name != first, name), reverse=True)
 
 
 def everyNth(shape, spacing):

@@ -245,12 +245,17 @@ class WorkerClient:
         self._stderr = (self._stderr + text.splitlines())[-STDERR_LINES:]
 
     def _errorOccurred(self, error):
-        if error == qt.QProcess.FailedToStart and self._process is not None:
-            reason = self._process.errorString()
-            self._abandon(WorkerFailure(
-                _("The worker could not be started: {reason}.").format(reason=reason), "start",
-                whatToDo=_("Check that Slicer's own Python (PythonSlicer) is in its folder, or install Slicer again."),
-                details=f"{self._process.program()} {' '.join(self._process.arguments()[2:])}"))
+        process = self._process
+        if error == qt.QProcess.FailedToStart and process is not None:
+            later(0, lambda: self._notStarted(process))  # Windows tells it within start(), and so within request()
+
+    def _notStarted(self, process):
+        if self._process is not process:
+            return
+        self._abandon(WorkerFailure(
+            _("The worker could not be started: {reason}.").format(reason=process.errorString()), "start",
+            whatToDo=_("Check that Slicer's own Python (PythonSlicer) is in its folder, or install Slicer again."),
+            details=f"{process.program()} {' '.join(process.arguments()[2:])}"))
 
     def _finished(self, exitCode, exitStatus):
         if self._process is None:

@@ -63,10 +63,14 @@ class CoreCommand:
             self._errors += bytes(self._process.readAllStandardError().data())
 
     def _errorOccurred(self, error):
-        if error == qt.QProcess.FailedToStart and self._process is not None:
-            reason = self._process.errorString()
+        process = self._process
+        if error == qt.QProcess.FailedToStart and process is not None:
+            later(0, lambda: self._notStarted(process))  # Windows tells it within start(), here in the constructor
+
+    def _notStarted(self, process):
+        if self._process is process:
             self._release()
-            self._failed(_("Slicer's own Python could not be started: {reason}.").format(reason=reason))
+            self._failed(_("Slicer's own Python could not be started: {reason}.").format(reason=process.errorString()))
 
     def _finished(self, exitCode, exitStatus):
         if self._process is None:

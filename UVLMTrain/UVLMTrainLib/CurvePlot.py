@@ -52,16 +52,8 @@ class CurvePlot:
 
     def bring(self):
         """Shows the chart in Slicer's layout, which gets a place for it where it has none."""
-        chart = self.chart()
-        if chart is None:
-            return
-        selection = slicer.app.applicationLogic().GetSelectionNode()
-        selection.SetActivePlotChartID(chart.GetID())
-        manager = slicer.app.layoutManager()
-        layouts = slicer.vtkMRMLLayoutNode
-        if manager.plotViewCount == 0:
-            manager.setLayout(layouts.SlicerLayoutConventionalPlotView)
-        slicer.app.applicationLogic().PropagatePlotChartSelection()
+        if self.chart() is not None:
+            slicer.modules.plots.logic().ShowChartInLayout(self.chart())
 
     def remove(self):
         """Takes the nodes out of the scene."""

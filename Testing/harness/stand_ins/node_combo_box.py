@@ -67,32 +67,38 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         if scene is not None:
             me = weakref.ref(self)
 
-            def changed(added: bool) -> Any:
+            def told(function: Any) -> Any:
                 @vtk.calldata_type(vtk.VTK_OBJECT)
-                def callback(caller: Any, event: str, node: Any) -> None:
+                def callback(caller: Any, event: str, node: Any = None) -> None:
                     box = me()
                     if box is not None and shiboken6.isValid(box):  # a widget in Slicer hears nothing once deleted
-                        box._scene_changed(node, added)
+                        function(box, node)
                 return callback
 
-            self._tags = [scene.AddObserver(scene.NodeAddedEvent, changed(True)),
-                          scene.AddObserver(scene.NodeRemovedEvent, changed(False))]
+            # events and priorities of qMRMLSceneModel: a row goes while its node is still in the scene
+            self._tags = [scene.AddObserver(scene.NodeAddedEvent, told(qMRMLNodeComboBox._added), 10.0),
+                          scene.AddObserver(scene.NodeAboutToBeRemovedEvent, told(qMRMLNodeComboBox._going), -10.0),
+                          scene.AddObserver(scene.EndCloseEvent, told(qMRMLNodeComboBox._closed))]
         self._refill()
 
-    def _scene_changed(self, node: Any, added: bool) -> None:
-        if not self._is_listed(node):
-            return
-        if not added:
-            self.nodeAboutToBeRemoved.emit(node)
-        self._refill()
-        if added:
+    def _added(self, node: Any) -> None:
+        if self._is_listed(node):
+            self._refill()
             self.nodeAdded.emit(node)
 
-    def _nodes(self) -> list[Any]:
+    def _going(self, node: Any) -> None:
+        if self._is_listed(node) and not self._scene.IsClosing():
+            self.nodeAboutToBeRemoved.emit(node)
+            self._refill(without=node)
+
+    def _closed(self, no_node: None) -> None:
+        self._refill()
+
+    def _nodes(self, without: Any = None) -> list[Any]:
         if self._scene is None:
             return []
         nodes = [self._scene.GetNthNode(i) for i in range(self._scene.GetNumberOfNodes())]
-        return [node for node in nodes if self._is_listed(node)]
+        return [node for node in nodes if node is not without and self._is_listed(node)]
 
     def _is_listed(self, node: Any) -> bool:
         is_kind = node.IsA if self._children else (lambda name: node.GetClassName() == name)
@@ -107,9 +113,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     # the list
 
-    def _refill(self) -> None:
+    def _refill(self, without: Any = None) -> None:
         """Fill the inner list anew. As in Slicer the row stays where the current node is gone."""
-        nodes = self._nodes()
+        nodes = self._nodes(without)
         row = raw(self._combo, "currentIndex")()
         self._observe_names(nodes)
         raw(self._combo, "blockSignals")(True)
