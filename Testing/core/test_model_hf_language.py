@@ -16,7 +16,7 @@ from uvlm_core.model.bundle import BundleInfo, load_bundle, save_bundle
 from uvlm_core.model.config import LanguageConfig, ModelConfig
 from uvlm_core.model.generate import generate, generate_batch
 from uvlm_core.model.hf_language import HuggingFaceDecoder
-from uvlm_core.model.hf_model import decoder_layers, language_entries
+from uvlm_core.model.hf_model import attention_output, decoder_layers, language_entries
 from uvlm_core.model.injection import VisionTokens
 from uvlm_core.model.tokenizer import ANSWER, END, PROMPT, Tokenizer, shifted_tokenizer
 from uvlm_core.model.uvlm import UVLM
@@ -60,6 +60,25 @@ def test_decoding_with_the_cache_equals_reading_everything_at_once(values):
     assert attention.shape == (1, 4, 5) and 0 < attention.sum() < 4
     rows = [logits] + [language.step(state, ids[:, place])[0] for place in range(4, 8)]
     assert torch.allclose(torch.stack(rows, 1), whole[:, 3:], atol=1e-4)
+
+
+@pytest.mark.parametrize(("values", "lora"), [(LLAMA, None), (LLAMA, LORA), (GPT2, None)], ids=("full", "lora", "gpt2"))
+def test_gradients_are_the_same_where_layers_run_twice_for_less_memory(values, lora):
+    ids, found = torch.tensor([[PROMPT, 40, 50, ANSWER, 60, 70, 80, END]]), []
+    for kept in (True, False):
+        language, seen, runs = decoder(values, lora).train(), vision(), []
+        for row in seen.injected:
+            row.requires_grad_()
+        language.keep_activations(kept)
+        inner = attention_output(decoder_layers(language.causal_lm)[0])
+        hook = inner.register_forward_pre_hook(lambda *_, runs=runs: runs.append(1))
+        language(seen, ids, every_position=True).float().logsumexp(-1).sum().backward()
+        hook.remove()
+        own = [value.grad for value in language.parameters() if value.grad is not None]
+        found.append((len(runs), [*own, *(row.grad for row in seen.injected)]))
+    (once, kept), (twice, again) = found
+    assert (once, twice) == (1, 2) and len(kept) == len(again) > 4
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(kept, again, strict=True))
 
 
 @torch.inference_mode()

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.model.config import LanguageConfig
@@ -61,6 +63,16 @@ class HuggingFaceDecoder(nn.Module):
     def token_embedding(self) -> nn.Embedding:
         """The language model's own embedding, without the special tokens."""
         return self.causal_lm.get_input_embeddings()
+
+    def keep_activations(self, kept: bool) -> None:
+        """Whether training keeps what the layers compute for the way back; if not, they run twice.
+
+        The attributes are those that transformers' own switch sets, which has another name in every version.
+        """
+        for module in self.causal_lm.modules():
+            if hasattr(module, "gradient_checkpointing"):
+                module.gradient_checkpointing = not kept
+                module._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
     def forward(self, vision: VisionTokens, text_ids: Tensor, text_mask: Tensor | None = None,
                 every_position: bool = False) -> Tensor:

@@ -46,11 +46,13 @@ class UVLM(nn.Module):
             use_fixed_norms(self)
 
     def keep_activations(self, kept: bool) -> None:
-        """Whether training keeps what encoder and segmenter compute for the way back; if not, it is computed twice,
-        which takes a third more time and a fraction of the memory."""
+        """Whether training keeps what encoder, segmenter and a language model of Hugging Face compute for the way back;
+        if not, it is computed twice, which takes a third more time and a fraction of the memory."""
         for part in (self.encoder, self.segmenter):
             if part is not None:
                 part.checkpointing = not kept
+        if hasattr(self.language, "keep_activations"):
+            self.language.keep_activations(kept)
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """(B, 1, Z, Y, X) network values -> features of every stage, finest first."""
