@@ -81,10 +81,10 @@ def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenanc
     if not draft.ended:
         warnings.append("The report reached its greatest length and ends early.")
     ground_report(report, masks.segments)
-    link_report(report, masks.segments)
-    flags = add_flags(report, check_report(report, rows, masks.segments, masks.view.shown))
     if report.sections:
         tell_field_of_view(report, masks.view)
+    link_report(report, masks.segments)
+    flags = add_flags(report, check_report(report, rows, masks.segments, masks.view.shown))
     content = study_content(scan.volume, scan.sha256, warnings, masks.view, rows, masks.segments,
                             cut_labels(masks.labels), masks.ratio, report_content(report, draft.removed, flags),
                             provenance)
