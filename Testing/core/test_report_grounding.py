@@ -22,6 +22,17 @@ LEFT_FLUID = lesion("pleural_effusion", 1, "left", None, 120.0)
 RIGHT_FLUID = lesion("pleural_effusion", 2, "right", None, 110.0)
 NODE = lesion("lymphadenopathy", 1, None, None, 17.6)
 
+
+
+def test_a_mask_that_the_model_is_not_sure_of_gives_side_and_lobe_but_no_size():
+    report = Report([Section("lungs", "Lungs", [Sentence("s1", "There is a 9 mm nodule in the left lower lobe.")])])
+    ground_report(report, [NODULE], {NODULE.id})
+    sentence, = report.sentences
+    assert sentence.text == "There is a nodule in the right upper lobe."
+    assert {row["quantity"]: row["segment"] for row in sentence.grounded} == {"longest_diameter": None,
+                                                                             "place": NODULE.id}
+
+
 CASES = (
     # text, masks, the text afterwards
     ("There is a 9 mm nodule in the left lower lobe.", [NODULE], "There is a 22 mm nodule in the right upper lobe."),

@@ -1,7 +1,9 @@
 """True and false parts of lesion masks, and how sure a part must be to be believed.
 
 A limit trades false alarms against true lesions. A reader minds both, so it is chosen for the sum of two figures: the
-F1 of the parts (a large one counts like a small one) and the mean Dice of the cases that have the lesion.
+F1 of the parts (a large one counts like a small one) and the mean Dice of the cases that have the lesion. Of limits
+that are nearly as good the lowest is taken: few true parts make the best one uncertain, and a lesion that is not shown
+is worse than a false alarm.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from uvlm_core.inference.cleanup import connected_parts
 from uvlm_core.labels import findings, label_named
 
 LEAST_TRUE = 10  # true parts that a choice needs
+NEARLY = 0.03
 LIMITS = np.arange(0.5, 0.91, 0.05)  # that are tried; 0 where none is better than none
 
 
@@ -64,11 +67,8 @@ def choose_part_limits(cases: Sequence[dict[str, dict]]) -> dict[str, float]:
         rows = [case[name] for case in cases if name in case]
         if sum(hit > 0 for row in rows for _, _, hit in row["parts"]) < LEAST_TRUE:
             continue
-        best, limit = _worth(rows, 0.0), 0.0
-        for tried in LIMITS:
-            worth = _worth(rows, tried)
-            if worth > best:
-                best, limit = worth, float(tried)
+        worth = {limit: _worth(rows, limit) for limit in (0.0, *map(float, LIMITS))}
+        limit = next(limit for limit, value in worth.items() if value >= max(worth.values()) - NEARLY)
         if limit:
             chosen[name] = round(limit, 2)
     return chosen

@@ -34,12 +34,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Masks:
-    """`labels` (Z, Y, X) uint8 on the scan's own grid, and what they measure and show."""
+    """`labels` (Z, Y, X) uint8 on the scan's own grid, and what they measure and show; `unsure`: ids of segments that
+    the model has drawn without being sure."""
 
     labels: np.ndarray
     segments: list[Segment]
     view: FieldOfView
     ratio: float | None
+    unsure: frozenset[str] = frozenset()
 
 
 def measured(labels: np.ndarray, volume: Volume, view: FieldOfView) -> Masks:
@@ -80,7 +82,7 @@ def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenanc
     report, warnings = draft.report, list(scan.warnings)
     if not draft.ended:
         warnings.append("The report reached its greatest length and ends early.")
-    ground_report(report, masks.segments)
+    ground_report(report, masks.segments, masks.unsure)
     if report.sections:
         tell_field_of_view(report, masks.view)
     link_report(report, masks.segments)

@@ -22,6 +22,7 @@ from uvlm_core.inference.machine import peak_memory_mib, versions
 from uvlm_core.inference.progress import Monitor, Progress
 from uvlm_core.inference.study import Study, write_json, write_study
 from uvlm_core.inference.study_folder import writing
+from uvlm_core.inference.sureness import unsure_segments
 from uvlm_core.labels import label_named
 from uvlm_core.report.cues import write_cues
 from uvlm_core.resources import resource
@@ -174,7 +175,8 @@ def _measure(scores: np.ndarray | None, bundle, sample: GridSample, volume: Volu
     view = field_of_view(table[on_grid], voxel_ml, sample.inside)
     labels = table[scores_to_scan(scores, sample, volume)]
     monitor.check()
-    return measured(labels, volume, view)
+    masks = measured(labels, volume, view)
+    return replace(masks, unsure=unsure_segments(on_grid, scores, names, sample.ijk_to_ras, masks.segments))
 
 
 def _write(bundle, vision, rows: list[dict], masks: Masks, sample: GridSample, placement: Placement,

@@ -2,14 +2,16 @@
 
 A language decoder names the right finding long before it copies the right number. So a size, a lobe or a side in its
 text is a field to be filled in, not a fact: where a mask shows the finding, its measurement stands in the report;
-where none does, a size is taken out, because nothing measured it. What the decoder had written is kept beside it.
+where none does, or the model is not sure of the mask, a size is taken out, because nothing measured it. What the
+decoder had written is kept beside it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 from uvlm_core.labels import finding_named
 from uvlm_core.report import wording
@@ -42,7 +44,8 @@ _WITHOUT_SIZE = (  # a size in words -> the words without it
 class Grounded:
     """One filled field: characters start .. end of the sentence now read `written`, where the decoder had `generated`.
 
-    `quantity` is longest_diameter, place or side; `segment` is None where no mask gives the size, which was taken out.
+    `quantity` is longest_diameter, place or side; `segment` is None where no mask that the model is sure of gives the
+    size, which was taken out.
     """
 
     quantity: str
@@ -57,11 +60,14 @@ class Grounded:
         return asdict(self)
 
 
-def ground_report(report: Report, segments: Sequence[Segment]) -> None:
+def ground_report(report: Report, segments: Sequence[Segment], unsure: Collection[str] = ()) -> None:
     """Fills the fields of every sentence of a report in place; links have to be made (again) afterwards.
 
     A sentence that alone speaks of its finding in its section speaks of all its lesions. Where there are several, each
     gets a lesion of its own: the larger the size it gives, the earlier it chooses, by lobe, then side, then size.
+
+    Args:
+        unsure: ids of segments whose size is not to be told.
     """
     for section in report.sections:
         groups: dict[str, list[tuple[Sentence, Mention]]] = {}
@@ -72,12 +78,12 @@ def ground_report(report: Report, segments: Sequence[Segment]) -> None:
         for finding, rows in groups.items():
             lesions = _lesions(finding, segments)
             if len(rows) == 1:
-                _ground(*rows[0], lesions)
+                _ground(*rows[0], lesions, unsure)
                 continue
             for sentence, mention in sorted(rows, key=lambda row: -(row[1].size_mm or 0)):
                 chosen = sorted(lesions, key=lambda lesion: _fit(mention, lesion))[-1:]
                 lesions = [lesion for lesion in lesions if lesion not in chosen]
-                _ground(sentence, mention, chosen)
+                _ground(sentence, mention, chosen, unsure)
 
 
 def ground_sentence(sentence: Sentence, segments: Sequence[Segment]) -> None:
@@ -111,9 +117,10 @@ def _fit(mention: Mention, lesion: Segment) -> tuple[bool, bool, float]:
             mention.side is not None and mention.side == lesion.side, lesion.longest_diameter_mm)
 
 
-def _ground(sentence: Sentence, mention: Mention, own: Sequence[Segment]) -> None:
+def _ground(sentence: Sentence, mention: Mention, own: Sequence[Segment], unsure: Collection[str] = ()) -> None:
     if own:
-        changes = [*_size(sentence.text, mention, own), *_place(sentence.text, mention, own),
+        size = _unmeasured if _largest(own).id in unsure else partial(_size, own=own)
+        changes = [*size(sentence.text, mention), *_place(sentence.text, mention, own),
                    *_side(sentence.text, mention, own)]
     else:
         changes = _unmeasured(sentence.text, mention)
