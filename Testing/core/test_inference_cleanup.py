@@ -7,6 +7,7 @@ import numpy as np
 from uvlm_core.inference.cleanup import clean_scores
 from uvlm_core.inference.field_of_view import ABSENT, IMAGED, PARTLY, field_of_view
 from uvlm_core.labels import label_named, labels
+from uvlm_core.volumes.body import near_body
 
 NAMES = ("background", *(label.name for label in labels()))
 SPACING = (3.0, 3.0, 3.0)
@@ -47,6 +48,21 @@ def test_an_organ_that_may_have_parts_keeps_them():
     winner = clean_scores(scores, NAMES, SPACING, LIMITS)
     assert count(winner, "ribs") == 8**3 + 6**3
     assert count(winner, "aorta") == 8**3 + 7**3
+
+
+def test_the_pad_of_the_table_is_no_lung():
+    """Foam has the HU of lung. In an abdomen without a lobe it would be the largest part of it."""
+    hu = np.full(SHAPE, -1000.0, np.float32)
+    hu[:, 4:30, 4:40] = 40.0  # the patient
+    hu[box(20, 10, 12, 14)] = -850.0  # a lung
+    hu[:, 38:41, 2:46], hu[:, 39, 3:45] = 100.0, -850.0  # the table: a shell of one voxel around foam
+    body = near_body(hu)
+    assert body[25, 15, 13] and not body[:, 38:].any()
+    lobe, pad = ("lung_lower_lobe_right", box(20, 10, 12, 14)), ("lung_upper_lobe_left", np.s_[2:20, 39:40, 3:45])
+    for given, left in ((body, 0), (None, 18 * 42)):
+        winner = clean_scores(scores_of(lobe, pad), NAMES, SPACING, LIMITS, given)
+        assert count(winner, "lung_lower_lobe_right") == 14**3 and count(winner, "lung_upper_lobe_left") == left
+    assert near_body(np.full(SHAPE, -1000.0, np.float32)).all()  # no body: nothing is taken away
 
 
 def test_what_stood_second_takes_the_place_of_a_stray():

@@ -47,7 +47,7 @@ REACH_MM = 6.0
 
 
 def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[float, float, float],
-                 part_limits: Mapping[str, float]) -> np.ndarray:
+                 part_limits: Mapping[str, float], body: np.ndarray | None = None) -> np.ndarray:
     """Takes strays, specks and false alarms out of `scores`, in place.
 
     Args:
@@ -55,6 +55,7 @@ def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[floa
         names: label name of each channel, channel 0 background.
         spacing: (z, y, x) mm.
         part_limits: of the bundle: lesion label -> mean probability below which a part of its mask is a false alarm.
+        body: (Z, Y, X) bool of `near_body`: lung that lies nowhere in it is the pad of the table.
 
     Returns:
         (Z, Y, X) uint8 channel of the highest score after cleaning.
@@ -64,7 +65,8 @@ def clean_scores(scores: np.ndarray, names: tuple[str, ...], spacing: tuple[floa
     known = [(channel, label_named(name)) for channel, name in enumerate(names) if channel]
     for channel, label in known:
         if label.kind == "organ":
-            _remove(scores, winner, channel, _stray_parts(winner, channel, label, voxel_ml))
+            apart = body if "_lobe_" in label.name else None
+            _remove(scores, winner, channel, _stray_parts(winner, channel, label, voxel_ml, apart))
     hosts = winner.copy()
     channels = {label.name: channel for channel, label in known}
     steps = max(1, round(REACH_MM / max(spacing)))
@@ -92,11 +94,13 @@ def connected_parts(winner: np.ndarray, channel: int):
     return box[0], parts, np.bincount(parts.ravel())
 
 
-def _stray_parts(winner: np.ndarray, channel: int, label: Label, voxel_ml: float):
+def _stray_parts(winner: np.ndarray, channel: int, label: Label, voxel_ml: float, body: np.ndarray | None):
     found = connected_parts(winner, channel)
     if found is None:
         return None
     box, parts, sizes = found
+    if body is not None:
+        sizes = np.where(ndimage.maximum(body[box], parts, np.arange(len(sizes))) > 0, sizes, 0)
     largest = sizes[1:].max()
     keep = sizes * voxel_ml >= LEAST_ORGAN_ML
     if label.single_component:

@@ -26,6 +26,7 @@ from uvlm_core.inference.sureness import unsure_segments
 from uvlm_core.labels import label_named
 from uvlm_core.report.cues import write_cues
 from uvlm_core.resources import resource
+from uvlm_core.volumes.body import near_body
 from uvlm_core.volumes.ct_check import check_ct
 from uvlm_core.volumes.grid import GridSample, scores_to_scan, to_grid
 from uvlm_core.volumes.reading import input_hash, read_volume
@@ -168,7 +169,7 @@ def _measure(scores: np.ndarray | None, bundle, sample: GridSample, volume: Volu
     names = bundle.model.config.labels
     if scores is None:
         scores, names = np.zeros((1, *sample.hu.shape), np.float16), names[:1]
-    on_grid = clean_scores(scores, names, sample.spec.spacing, bundle.info.part_limits)
+    on_grid = clean_scores(scores, names, sample.spec.spacing, bundle.info.part_limits, near_body(sample.hu))
     monitor.check()
     table = np.array([0, *(label_named(name).id for name in names[1:])], np.uint8)
     voxel_ml = float(np.prod(sample.spec.spacing)) / 1000

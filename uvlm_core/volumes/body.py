@@ -33,3 +33,19 @@ def body_box(turned: np.ndarray, spacing: np.ndarray) -> list[tuple[int, int]]:
         low, high = (found[0] - 1) * strides[axis], (found[-1] + 2) * strides[axis]
         box.append((max(0, int(low)), min(turned.shape[axis] - 1, int(high))))
     return box
+
+
+def near_body(hu: np.ndarray) -> np.ndarray:
+    """(Z, Y, X) bool of HU on a grid of some millimetres: the body's tissue and what lies within three voxels of it.
+
+    The shell and the pad of a table are thinner than a body, or lie apart from it.
+    """
+    from scipy import ndimage
+
+    solid = ndimage.binary_opening(hu > BODY_HU, iterations=2)
+    parts, count = ndimage.label(solid)
+    if count == 0:
+        return np.ones(hu.shape, bool)
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return ndimage.binary_dilation(parts == sizes.argmax(), iterations=3)
