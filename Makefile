@@ -16,8 +16,8 @@ RIGHT_PYTHON := import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v
 
 demo: $(VENV)/.core
 	rm -rf demo/scan  # one of an earlier version would be refused
-	$(BIN)/uvlm phantom 1 -o demo/scan --seed 900025
-	$(BIN)/uvlm report demo/scan/images/phantom_900025.nii.gz -o demo/study
+	$(BIN)/uvlm phantom 1 -o demo/scan --seed 900056
+	$(BIN)/uvlm report demo/scan/images/phantom_900056.nii.gz -o demo/study
 	@echo "The report is at $(CURDIR)/demo/study/report.html (open it in a browser)"
 
 test: $(VENV)/.dev

@@ -9,7 +9,7 @@ CATEGORY = "UVLM"
 # Slicer's own sample CTChest, at the address that is made of its checksum; 512 x 512 x 139 voxels.
 CHEST_SHA256 = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
 CHEST_URL = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/" + CHEST_SHA256
-PHANTOM_SEED = 900025  # the same phantom as in `make demo`: the demo model was not trained on it, and reads it well
+PHANTOM_SEED = 900056  # the same phantom as in `make demo`: the demo model was not trained on it, and reads it well
 
 
 def register():
