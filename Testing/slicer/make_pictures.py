@@ -149,7 +149,8 @@ class Studio:
         self.ui.checksList.setCurrentRow(0)
         self.take("panel_measurement", self.ui.reportState)
         self.panel.editor.checks.acceptAll()
-        normal = next(one for one in self.report.sentences if one.text.startswith("No ") and not one.segments)
+        normal = next(one for one in self.report.sentences if one.text.startswith("No ") and not one.segments
+                      and " evidence " not in one.text and " or " not in one.text)
         self.report.edit_sentence(normal.id, normal.text.replace("No ", "No sign of a ", 1))
         self.panel.study.saveReport()
         self.panel.editor.signing.sign("A. Reader")
