@@ -193,7 +193,7 @@ class DataPanel:
             remark.text = text
             remark.setStyleSheet(f"color: {COLOURS['error']};")
             if importing:
-                self.readTable(text)
+                self.readTable(text, "error")
 
         remark.setStyleSheet("")
         self._command = CoreCommand(commands, ended, failed, began)
@@ -223,23 +223,23 @@ class DataPanel:
 
     # ---- cases
 
-    def readTable(self, trouble=""):
+    def readTable(self, said="", severity=""):
         """Shows the case table of the work folder, if there is one.
 
         Args:
-            trouble: what came in between, said in the place of the counts.
+            said: what came in between, in the place of the counts; `severity` gives its colour.
         """
         if self._steps is not None:
             self._steps.stop()
 
         def show(rows):
             self._show(rows)
-            if trouble:
-                self._say(trouble, "error")
+            if said:
+                self._say(said, severity)
 
         if not self.tablePath:
             show([])
-            if not trouble:
+            if not said:
                 self._say(_("No cases yet."))
             return
         self._steps = InSteps(CaseRows.reading(self.tablePath, os.path.join(self.workFolder, "checked")), show,

@@ -6,17 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from uvlm_core.inference.composing import Draft, add_flags, tell_field_of_view
 from uvlm_core.inference.content import cut_labels, report_content, study_content
 from uvlm_core.inference.field_of_view import FieldOfView
 from uvlm_core.inference.study import Study
-from uvlm_core.labels import labels as known_labels
+from uvlm_core.labels import label_named
 from uvlm_core.report.checks import check_report
 from uvlm_core.report.grounding import ground_report
 from uvlm_core.report.links import link_report
-from uvlm_core.report.measurements import measure_segments, seen_cardiothoracic_ratio
+from uvlm_core.report.measurements import Box, label_boxes, measure_segments, seen_cardiothoracic_ratio
 from uvlm_core.report.segments import Segment
 from uvlm_core.volumes.volume import Volume
 
@@ -52,24 +51,21 @@ def measured(labels: np.ndarray, volume: Volume, view: FieldOfView) -> Masks:
     """
     kept: Counter = Counter()
     segments = []
-    for segment in measure_segments(labels, volume.array, volume.ijk_to_ras):  # largest first within a label
+    boxes = label_boxes(labels)
+    for segment in measure_segments(labels, volume.array, volume.ijk_to_ras, boxes=boxes):  # a label's largest first
         kept[segment.label] += 1
         if kept[segment.label] <= MOST_PARTS:
             segments.append(segment)
-    _fill_specks(labels, set(kept))
+    for name in set(boxes) - set(kept):
+        _fill_specks(labels, label_named(name).id, boxes[name])
     return Masks(labels, segments, view, seen_cardiothoracic_ratio(labels, volume.ijk_to_ras))
 
 
-def _fill_specks(label_map: np.ndarray, listed: set[str]) -> None:
-    """Voxels of labels that are not listed take the most frequent other label around them, one after the other."""
-    for number, box in enumerate(ndimage.find_objects(label_map, max_label=len(known_labels())), 1):
-        if box is None or known_labels()[number - 1].name in listed:
-            continue
-        view = label_map[box]
-        for index in np.argwhere(view == number) + [side.start for side in box]:
-            around = label_map[tuple(slice(max(0, at - 1), at + 2) for at in index)]
-            others = np.bincount(around[around != number], minlength=1)
-            label_map[tuple(index)] = others.argmax()
+def _fill_specks(label_map: np.ndarray, number: int, box: Box) -> None:
+    """The voxels of a label take the most frequent other label around them, one after the other."""
+    for index in np.argwhere(label_map[box] == number) + [side.start for side in box]:
+        around = label_map[tuple(slice(max(0, at - 1), at + 2) for at in index)]
+        label_map[tuple(index)] = np.bincount(around[around != number], minlength=1).argmax()
 
 
 def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenance: dict) -> Study:

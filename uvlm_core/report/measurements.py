@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist
 from uvlm_core.labels import Label, label_named, labels
 from uvlm_core.report.segments import Segment
 
+Box = tuple[slice, slice, slice]
 CONNECTED = np.ones((3, 3, 3))
 LOBES = ("lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
          "lung_lower_lobe_right")
@@ -21,17 +22,23 @@ MARGIN = 4  # voxels around a lesion in which its host is looked for
 SMALLEST_ML = 0.02  # components below this are specks of the segmentation, not lesions
 
 
+def label_boxes(label_map: np.ndarray) -> dict[str, Box]:
+    """Name -> the box of all its voxels, for each label that the map (Z, Y, X) holds."""
+    boxes = ndimage.find_objects(label_map, max_label=len(labels()))
+    return {label.name: box for label, box in zip(labels(), boxes, strict=True) if box is not None}
+
+
 def measure_segments(label_map: np.ndarray, image: np.ndarray, ijk_to_ras: np.ndarray,
-                     kind: str | None = None) -> list[Segment]:
+                     kind: str | None = None, boxes: dict[str, Box] | None = None) -> list[Segment]:
     """All segments of a label map, organs first.
 
     Args:
         label_map, image: (Z, Y, X), labels and HU.
         ijk_to_ras: 4x4, mm; any orientation, spacing or shear.
         kind: "organ" or "lesion" for these alone.
+        boxes: of `label_boxes`, where they are at hand already.
     """
-    boxes = ndimage.find_objects(label_map, max_label=len(labels()))
-    present = {label.name: box for label, box in zip(labels(), boxes, strict=True) if box is not None}
+    present = label_boxes(label_map) if boxes is None else boxes
     segments = []
     for label in labels():
         if label.name not in present or kind not in (None, label.kind):

@@ -12,7 +12,7 @@ from uvlm_core.training.recipe import load_recipe
 
 _HEAD = """# {title}
 # Written by: uvlm train {recipe} --export-{kind}
-# Start it where uvlm is installed (pip install slicer-uvlm[train]) and its environment is active.
+# Start it where uvlm is installed with its extra "train", and with its environment active.
 # The same script goes on from the last checkpoint after a kill or a time limit. All processes must see the run folder,
 # the recipe and the data under the same paths.
 """
