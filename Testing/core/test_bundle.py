@@ -125,7 +125,7 @@ def test_weights_that_are_not_numbers_are_not_saved(tmp_path, model):
 @pytest.mark.parametrize("entry", [
     {"files": []}, {"files": {"model.safetensors": 5}}, {"config": None}, {"thresholds": None}, {"figures": None},
     {"thresholds": {"Lung nodule": "high"}}, {"thresholds": {"Lung nodule": 1.5}}, {"assessed": "all"},
-    {"licence": None}])
+    {"licence": None}, {"size_limit": "0.9"}, {"size_limit": 1.5}, {"part_limits": {"lung_nodule": -1}}])
 def test_entries_of_another_type_are_refused_by_name(entry, model_folder, tmp_path):
     values = json.loads((model_folder / MANIFEST).read_text("utf-8"))
     (tmp_path / MANIFEST).write_text(json.dumps({**values, **entry}), "utf-8")

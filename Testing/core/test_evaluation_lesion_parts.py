@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from uvlm_core.evaluation.lesion_parts import choose_part_limits, lesion_parts
+from uvlm_core.evaluation.lesion_parts import choose_part_limits, choose_size_limit, lesion_parts
 from uvlm_core.labels import label_named
 
 NAMES = ("background", "liver", "liver_lesion", "ribs")
@@ -47,3 +47,11 @@ def test_no_limit_where_there_is_nothing_to_gain_or_too_little_to_tell():
     assert choose_part_limits(cases_of([[30, 0.92, 28], [5, 0.63, 0]], 30, 5)) == {}
     assert choose_part_limits([{}, {}]) == {}
     assert choose_part_limits(cases_of([[5, 0.6, 0]], 0)) == {}
+
+
+def test_sizes_are_told_from_where_19_of_20_parts_are_true():
+    sure = cases_of([[30, 0.95, 28]], 30, 19)
+    doubtful = [{"kidney_lesion": {"truth": 30, "parts": [[9, 0.8, 8], [9, 0.8, 0]]}}] * 10
+    assert choose_size_limit(sure + doubtful, {}) == 0.81
+    assert choose_size_limit(sure + doubtful, {"kidney_lesion": 0.9}) == 0.5, "what is not shown has no size"
+    assert choose_size_limit(doubtful, {}) == 0.99 and choose_size_limit([], {}) == 0.99

@@ -1,10 +1,12 @@
-"""What the scan does not show is not spoken of: neither ill nor normal."""
+"""What the scan does not show is not spoken of, neither ill nor normal; and nothing is said twice."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from uvlm_core.inference.composing import remove_unseen
+import numpy as np
+
+from uvlm_core.inference.composing import Attribution, Draft, remove_repeated, remove_unseen
 from uvlm_core.inference.field_of_view import ABSENT, IMAGED, LEAST_ML, PARTLY, FieldOfView
 from uvlm_core.labels import regions
 from uvlm_core.report.document import parse_report
@@ -48,3 +50,18 @@ def test_a_region_that_is_not_imaged_loses_its_section():
     report = parse_report("Lungs: Lung parenchyma is unremarkable.\nHeart and vessels: Nothing special.")
     assert [row["section"] for row in remove_unseen(report, view)] == ["heart"]
     assert texts(report) == ["Lung parenchyma is unremarkable."]
+
+
+def test_what_a_section_says_twice_is_said_once():
+    report = parse_report("Lungs: There is a 9 mm nodule in the left upper lobe. There is a 7 mm nodule in the left "
+                          "upper lobe. There is a 9 mm nodule in the  left upper lobe.\n"
+                          "Impression: Lung nodules. Lung nodules.")
+    ids = [sentence.id for sentence in report.sentences]
+    maps = np.arange(5, dtype=np.float16).reshape(5, 1, 1, 1, 1)
+    draft = remove_repeated(Draft(report, [], Attribution(maps, ids, [5], np.eye(4))))
+    assert texts(draft.report) == ["There is a 9 mm nodule in the left upper lobe.",
+                                   "There is a 7 mm nodule in the left upper lobe.", "Lung nodules."]
+    assert {row["reason"] for row in draft.removed} == {"said before"} and len(draft.removed) == 2
+    kept = [sentence.id for sentence in draft.report.sentences]
+    assert draft.attribution.sentence_ids == kept and draft.attribution.maps.ravel().tolist() == [0, 1, 3]
+    assert remove_repeated(Draft(report)).attribution is None

@@ -26,6 +26,6 @@ def test_each_lesion_has_the_mean_of_its_own_part():
     segments = measure_segments(fine, np.zeros(fine.shape, np.float32), scan)
     by_place = {segment.id: segment.centroid[0] for segment in segments if segment.label == "liver_lesion"}
     unsure, sure = sorted(by_place, key=by_place.get)  # R falls with the column: the second lesion comes first
-    found = unsure_segments(winner, scores, NAMES, grid, segments)
+    found = unsure_segments(winner, scores, NAMES, grid, segments, 0.9)
     assert found == {unsure, "kidney_lesion_1"} and sure not in found
-    assert unsure_segments(winner, scores, NAMES[:1], grid, segments) == frozenset()
+    assert unsure_segments(winner, scores, NAMES[:1], grid, segments, 0.9) == frozenset()

@@ -1,14 +1,14 @@
-"""True and false parts of lesion masks, and how sure a part must be to be believed.
+"""True and false parts of lesion masks, and how sure a part must be to be shown, and to be given a size in the text.
 
 A limit trades false alarms against true lesions. A reader minds both, so it is chosen for the sum of two figures: the
 F1 of the parts (a large one counts like a small one) and the mean Dice of the cases that have the lesion. Of limits
 that are nearly as good the lowest is taken: few true parts make the best one uncertain, and a lesion that is not shown
-is worse than a false alarm.
+is worse than a false alarm. A size is told from where nearly all parts are true: a number is read as a fact.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage
@@ -19,6 +19,8 @@ from uvlm_core.labels import findings, label_named
 LEAST_TRUE = 10  # true parts that a choice needs
 NEARLY = 0.03
 LIMITS = np.arange(0.5, 0.91, 0.05)  # that are tried; 0 where none is better than none
+TRUE_SHARE = 0.95  # of the parts whose size is told
+SIZE_LIMITS = np.arange(0.5, 0.991, 0.01)
 
 
 def focal_labels() -> list[str]:
@@ -72,6 +74,23 @@ def choose_part_limits(cases: Sequence[dict[str, dict]]) -> dict[str, float]:
         if limit:
             chosen[name] = round(limit, 2)
     return chosen
+
+
+def choose_size_limit(cases: Sequence[dict[str, dict]], part_limits: Mapping[str, float]) -> float:
+    """Least mean probability from which TRUE_SHARE of the parts that are shown are true, whatever their label; the
+    highest that is tried where that few are.
+
+    Args:
+        cases: what `lesion_parts` says of each.
+        part_limits: of `choose_part_limits`: lesion label -> least mean probability of a part that is shown.
+    """
+    shown = [(mean, hit > 0) for case in cases for name, row in case.items() for _, mean, hit in row["parts"]
+             if mean >= part_limits.get(name, 0)]
+    for limit in SIZE_LIMITS:
+        true = [hit for mean, hit in shown if mean >= limit - 1e-9]
+        if len(true) >= LEAST_TRUE and np.mean(true) >= TRUE_SHARE:
+            return round(float(limit), 2)
+    return round(float(SIZE_LIMITS[-1]), 2)
 
 
 def _worth(rows: list[dict], limit: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from uvlm_core.inference.composing import Draft, add_flags, tell_field_of_view
+from uvlm_core.inference.composing import Draft, add_flags, remove_repeated, tell_field_of_view
 from uvlm_core.inference.content import cut_labels, report_content, study_content
 from uvlm_core.inference.field_of_view import FieldOfView
 from uvlm_core.inference.study import Study
@@ -79,6 +79,7 @@ def assemble(scan: Scan, masks: Masks, rows: list[dict], draft: Draft, provenanc
     if not draft.ended:
         warnings.append("The report reached its greatest length and ends early.")
     ground_report(report, masks.segments, masks.unsure)
+    draft = remove_repeated(draft)
     if report.sections:
         tell_field_of_view(report, masks.view)
     link_report(report, masks.segments)

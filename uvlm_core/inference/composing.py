@@ -1,10 +1,10 @@
-"""From the decoder's text to the report of the study: where each sentence looked, and nothing about unseen regions."""
+"""From the decoder's text to the report of the study: where each sentence looked; nothing unseen, nothing twice."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,11 +30,16 @@ class Attribution:
     stages: list[int]
     ijk_to_ras: np.ndarray
 
+    def without(self, sentence_ids: set[str]) -> Attribution:
+        """The maps of the other sentences."""
+        kept = [row for row, sentence in enumerate(self.sentence_ids) if sentence not in sentence_ids]
+        return replace(self, maps=self.maps[kept], sentence_ids=[self.sentence_ids[row] for row in kept])
+
 
 @dataclass(frozen=True)
 class Draft:
-    """The report with log-probabilities and attribution, the sentences `removed` because their region was not imaged,
-    and `ended` False where the text reached its greatest length."""
+    """The report with log-probabilities and attribution, the sentences `removed` because their region was not imaged
+    or they said the same again, and `ended` False where the text reached its greatest length."""
 
     report: Report = field(default_factory=Report)
     removed: list[dict] = field(default_factory=list)
@@ -79,6 +84,24 @@ def remove_unseen(report: Report, view: FieldOfView) -> list[dict]:
         removed += [{"section": section.name, "text": sentence.text, "reason": "not imaged"} for sentence in unseen]
     report.sections = [section for section in report.sections if section.sentences]
     return removed
+
+
+def remove_repeated(draft: Draft) -> Draft:
+    """Without what a section says in the same words a second time (a slip of the decoder); kept for the record.
+
+    To be called once sizes and places are filled in: only then are sentences about two lesions told apart.
+    """
+    removed, gone = list(draft.removed), set()
+    for section in draft.report.sections:
+        said: set[str] = set()
+        for sentence in section.sentences:
+            words = " ".join(sentence.text.split()).casefold()
+            if words in said:
+                gone.add(sentence.id)
+                removed.append({"section": section.name, "text": sentence.text, "reason": "said before"})
+            said.add(words)
+        section.sentences = [sentence for sentence in section.sentences if sentence.id not in gone]
+    return replace(draft, removed=removed, attribution=draft.attribution and draft.attribution.without(gone))
 
 
 def _speaks_of_unseen(text: str, view: FieldOfView) -> bool:

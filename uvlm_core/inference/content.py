@@ -87,7 +87,7 @@ def measurement_row(segment: str, name: str, value: float) -> dict:
 
 
 def report_content(report: Report, removed: list[dict], flags: list[dict]) -> dict:
-    """The `report` of study.json: sentences with what they speak of; `removed` sentences were about unseen regions."""
+    """The `report` of study.json: sentences with what they speak of; `removed`: unseen, or said twice."""
     sections = []
     for section in report.sections:
         sentences = []

@@ -177,7 +177,8 @@ def _measure(scores: np.ndarray | None, bundle, sample: GridSample, volume: Volu
     labels = table[scores_to_scan(scores, sample, volume)]
     monitor.check()
     masks = measured(labels, volume, view)
-    return replace(masks, unsure=unsure_segments(on_grid, scores, names, sample.ijk_to_ras, masks.segments))
+    return replace(masks, unsure=unsure_segments(on_grid, scores, names, sample.ijk_to_ras, masks.segments,
+                                                 bundle.info.size_limit))
 
 
 def _write(bundle, vision, rows: list[dict], masks: Masks, sample: GridSample, placement: Placement,

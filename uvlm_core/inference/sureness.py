@@ -10,11 +10,9 @@ from scipy import ndimage
 from uvlm_core.inference.cleanup import connected_parts
 from uvlm_core.report.segments import Segment
 
-SURE = 0.9  # mean probability of a part; on phantoms 19 of 20 such are true, of those from 0.8 on two of three
-
 
 def unsure_segments(winner: np.ndarray, scores: np.ndarray, names: Sequence[str], ijk_to_ras: np.ndarray,
-                    segments: Sequence[Segment]) -> frozenset[str]:
+                    segments: Sequence[Segment], size_limit: float) -> frozenset[str]:
     """Ids of the lesions of which the model is not sure.
 
     A lesion on the scan's grid is the part on the model's grid whose centre lies nearest.
@@ -24,6 +22,7 @@ def unsure_segments(winner: np.ndarray, scores: np.ndarray, names: Sequence[str]
         scores: (C, Z, Y, X) probabilities there; `ijk_to_ras` its 4x4 in mm.
         names: label of each channel.
         segments: on the scan's own grid.
+        size_limit: of the bundle: mean probability from which a part's size is told.
     """
     unsure = set()
     lesions = [segment for segment in segments if segment.longest_diameter_mm is not None and segment.label in names]
@@ -40,5 +39,5 @@ def unsure_segments(winner: np.ndarray, scores: np.ndarray, names: Sequence[str]
         for segment in lesions:
             if segment.label == label:
                 nearest = np.linalg.norm(centres - segment.centroid, axis=1).argmin()
-                unsure |= {segment.id} if means[nearest] < SURE else set()
+                unsure |= {segment.id} if means[nearest] < size_limit else set()
     return frozenset(unsure)

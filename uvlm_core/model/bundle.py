@@ -27,7 +27,8 @@ class BundleInfo:
 
     `thresholds` maps finding -> probability from which it counts as present; `assessed` lists the findings that the
     model was trained to tell; `part_limits` maps lesion label -> mean probability below which a part of its mask is
-    taken for a false alarm (a bundle of an earlier version has none); `figures` are measured results; `files` maps
+    taken for a false alarm; `size_limit` is the one from which the text gives a lesion's size (bundles of earlier
+    versions have neither); `figures` are measured results; `files` maps
     name -> {"sha256", "bytes"}.
     """
 
@@ -44,6 +45,7 @@ class BundleInfo:
     format: str = FORMAT
     files: dict[str, dict] = field(default_factory=dict)
     part_limits: dict[str, float] = field(default_factory=dict)
+    size_limit: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def read_info(folder: str | Path) -> BundleInfo:
         raise BundleError(f"{path} has the format '{found}', expected '{FORMAT}'. It was made for another version or "
                           "another program.")
     known = {entry.name for entry in fields(BundleInfo)}
-    unknown, missing = sorted(set(values) - known), sorted(known - {"part_limits"} - set(values))
+    unknown, missing = sorted(set(values) - known), sorted(known - {"part_limits", "size_limit"} - set(values))
     if unknown or missing:
         raise BundleError(f"{path} does not fit: unknown entries {unknown}, missing entries {missing}.")
     _check_values(values, path)
@@ -134,11 +136,14 @@ def read_info(folder: str | Path) -> BundleInfo:
 
 def _check_values(values: dict, path: Path) -> None:
     """Raises BundleError that names the first entry of another type than ours."""
-    kinds = {"config": dict, "thresholds": dict, "part_limits": dict, "figures": dict, "files": dict, "assessed": list}
+    kinds = {"config": dict, "thresholds": dict, "part_limits": dict, "figures": dict, "files": dict, "assessed": list,
+             "size_limit": (int, float)}
     wrong = [name for name, value in values.items() if not isinstance(value, kinds.get(name, str))]
     if not wrong:
         wrong += [name for name in ("thresholds", "part_limits") if not all(
             type(value) in (int, float) and 0 <= value <= 1 for value in values.get(name, {}).values())]
+        if not 0 <= values.get("size_limit", 0.9) <= 1:
+            wrong.append("size_limit")
         if not all(isinstance(entry, dict) and {"sha256", "bytes"} <= set(entry) for entry in values["files"].values()):
             wrong.append("files")
     if wrong:

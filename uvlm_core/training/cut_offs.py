@@ -1,6 +1,7 @@
 """From which number on something is believed, from phantoms that were neither trained on nor measured on.
 
-Two kinds: the threshold of each finding's probability, and how sure a part of a lesion's mask must be to be shown.
+The threshold of each finding's probability, and how sure a part of a lesion's mask must be to be shown and for the
+text to give its size.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from uvlm_core.evaluation.findings import choose_thresholds
-from uvlm_core.evaluation.lesion_parts import choose_part_limits, lesion_parts
+from uvlm_core.evaluation.lesion_parts import choose_part_limits, choose_size_limit, lesion_parts
 from uvlm_core.evaluation.phantom_cases import measure
 from uvlm_core.inference.cleanup import clean_scores
 from uvlm_core.inference.heads import run_heads
@@ -24,15 +25,17 @@ FIRST_SEED, CASES = 800000, 120
 
 
 def choose_cut_offs(bundle_folder: Path, assessed: Sequence[str], out: Path, cases: int = CASES,
-                    device: str = "cpu") -> dict[str, dict]:
-    """`thresholds` (finding -> probability) and `part_limits` (lesion label -> least mean): the former of the best
-    F1, the latter as `evaluation.lesion_parts` says."""
+                    device: str = "cpu") -> dict[str, dict | float]:
+    """`thresholds` (finding -> probability) of the best F1; `part_limits` (lesion label -> least mean probability) and
+    `size_limit` as `evaluation.lesion_parts` says."""
     rows = measure(bundle_folder, range(FIRST_SEED, FIRST_SEED + cases), out, cut_off_row, device=device)
     truth = np.array([[row["present"][name] for name in assessed] for row in rows], float)
     probability = np.array([[row["probabilities"][name] for name in assessed] for row in rows])
+    parts = [row["parts"] for row in rows]
+    limits = choose_part_limits(parts)
     thresholds = zip(assessed, choose_thresholds(truth, probability), strict=True)
     return {"thresholds": {name: round(float(value), 4) for name, value in thresholds},
-            "part_limits": choose_part_limits([row["parts"] for row in rows])}
+            "part_limits": limits, "size_limit": choose_size_limit(parts, limits)}
 
 
 def cut_off_row(seed: int, ready: Future) -> dict:

@@ -53,7 +53,8 @@ def _part_limits(info: BundleInfo) -> str:
     if not info.part_limits:
         return ""
     rows = ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in sorted(info.part_limits.items()))
-    return f", as does the mean probability from which a part of a lesion's mask is shown ({rows})"
+    return (f", as does the mean probability from which a part of a lesion's mask is shown ({rows}) and its size told "
+            f"({info.size_limit:.2f})")
 
 
 def _limits(recipe: Recipe, info: BundleInfo) -> list[str]:
