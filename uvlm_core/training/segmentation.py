@@ -99,19 +99,30 @@ def cut(array: np.ndarray, start: np.ndarray, size: tuple[int, int, int], fill: 
 
 @torch.no_grad()
 def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float]:
-    """Mean Dice of organs and of lesions over whole held-out cases on the model grid."""
-    overlap, volume = np.zeros(256), np.zeros(256)
+    """Dice of organs and of lesions over whole held-out cases on the model grid; labels that all of them lack are left
+    out. "score" is their sum, of each source for itself and then averaged: six corrected cases are not outvoted by
+    twenty-four phantoms."""
+    sources = sorted({case.source for case in cases})
+    overlap, volume = np.zeros((len(sources), 256)), np.zeros((len(sources), 256))
     for case in mine(cases):
-        found = overlaps(predict_labels(model, case), case)
+        found, row = overlaps(predict_labels(model, case), case), sources.index(case.source)
         for label in labels():
-            overlap[label.id] += found.get(label.name, (0, 0))[0]
-            volume[label.id] += found.get(label.name, (0, 0))[1]
+            overlap[row, label.id] += found.get(label.name, (0, 0))[0]
+            volume[row, label.id] += found.get(label.name, (0, 0))[1]
     overlap, volume = sum_over_processes(overlap), sum_over_processes(volume)
+    scores = [sum(_mean_dice(overlap[row], volume[row])) for row in range(len(sources)) if volume[row].any()]
+    together, all_volume = overlap.sum(0), volume.sum(0)
+    organs, lesions = _mean_dice(together, all_volume)
+    rows = {label.name: round(float(together[label.id] / all_volume[label.id]), 4)
+            for label in labels() if all_volume[label.id]}
+    return {"score": float(np.mean(scores or [0.0])), "organ_dice": organs, "lesion_dice": lesions, **rows}
+
+
+def _mean_dice(overlap: np.ndarray, volume: np.ndarray) -> tuple[float, float]:
+    """(organs, lesions) from twice the common voxels and the voxels of truth and prediction, by label id; 0 without."""
     dice = {label: overlap[label.id] / volume[label.id] for label in labels() if volume[label.id]}
-    organs = float(np.mean([value for label, value in dice.items() if label.kind == "organ"] or [0.0]))
-    lesions = float(np.mean([value for label, value in dice.items() if label.kind == "lesion"] or [0.0]))
-    rows = {label.name: round(float(value), 4) for label, value in dice.items()}
-    return {"score": organs + lesions, "organ_dice": organs, "lesion_dice": lesions, **rows}
+    organs, lesions = ([value for label, value in dice.items() if label.kind == kind] for kind in ("organ", "lesion"))
+    return float(np.mean(organs or [0.0])), float(np.mean(lesions or [0.0]))
 
 
 def overlaps(predicted: np.ndarray, case: GridCase) -> dict[str, list[int]]:
