@@ -19,6 +19,7 @@ from uvlm_core.training.building import build_model, bundle_folder, load_weights
 from uvlm_core.training.classification import finding_figures, label_matrix
 from uvlm_core.training.estimate import data_root
 from uvlm_core.training.held_out import look_at_cases, write_cases
+from uvlm_core.training.loop import MOST_LOSS
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe
 from uvlm_core.training.reporting import answer_losses
@@ -28,7 +29,7 @@ from uvlm_core.training.vocabulary import TOKENIZER
 
 COMPARISON = "comparison.json"
 FIGURES = ("organ_dice", "lesion_dice", "macro_f1", "answer_probability")  # all from 0 to 1, higher is better
-LEAST_GAIN, MOST_LOSS = 0.005, 0.01
+LEAST_GAIN = 0.005
 
 
 def compare_run(run: Path, data: Path | None = None, device: str = "cpu") -> dict:

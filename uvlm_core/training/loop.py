@@ -30,6 +30,7 @@ from uvlm_core.training.schedule import AveragedWeights, make_optimizer, rate_fa
 from uvlm_core.training.sharding import as_shared, gathered, make_whole
 
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
+MOST_LOSS = 0.01  # of a figure from 0 to 1, that may be forgotten while something else is learned
 clock = time.perf_counter
 
 
@@ -39,7 +40,8 @@ class StageTask:
 
     `loss(model, part)` returns the loss of one process's share of a part and what it is made of, for the log; the mean
     over the processes that share a part is the loss of its whole batch. `validate(model)` returns figures with "score"
-    (higher is better); all processes call it.
+    (higher is better), and with figures from 0 to 1 of one source each, "source_...", none of which may fall by more
+    than MOST_LOSS for weights to be kept as the best; all processes call it.
     """
 
     loss: Callable[[nn.Module, Part], tuple[Tensor, dict[str, float]]]
@@ -180,13 +182,19 @@ def _judge(state: dict, figures: dict[str, float], recipe: StageRecipe, out: Pat
             raise RecipeError(f"The {recipe.kind} stage cannot keep the best weights: it has no held-out case to judge "
                               "them by. Hold some out (split 'validation' of a table), or set keep_best to false.")
         return
-    if figures["score"] > state["best"].get("score", -math.inf):
+    if figures["score"] > state["best"].get("score", -math.inf) and not _forgets(figures, state.get("first", {})):
         state["best"], state["waited"] = figures, 0
         if recipe.keep_best:
             _save({name: value for name, value in average.values.items() if name not in average.frozen}, out / BEST)
     else:
         state["waited"] += 1
     state["finished"] = recipe.patience > 0 and state["waited"] >= recipe.patience
+
+
+def _forgets(figures: dict[str, float], first: dict[str, float]) -> bool:
+    """Whether a source of held-out cases fares worse than at the stage's start by more than an export would allow."""
+    return any(value < first[name] - MOST_LOSS for name, value in figures.items()
+               if name.startswith("source_") and name in first)
 
 
 def _fingerprint(recipe: StageRecipe, seed: int) -> str:

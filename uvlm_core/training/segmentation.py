@@ -100,8 +100,8 @@ def cut(array: np.ndarray, start: np.ndarray, size: tuple[int, int, int], fill: 
 @torch.no_grad()
 def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float]:
     """Dice of organs and of lesions over whole held-out cases on the model grid; labels that all of them lack are left
-    out. "score" is their sum, of each source for itself and then averaged: six corrected cases are not outvoted by
-    twenty-four phantoms."""
+    out. "score" is their sum, of each source for itself and then averaged, that six corrected cases are not outvoted by
+    twenty-four phantoms; `loop` says what the figures that begin with "source_" are for."""
     sources = sorted({case.source for case in cases})
     overlap, volume = np.zeros((len(sources), 256)), np.zeros((len(sources), 256))
     for case in mine(cases):
@@ -110,12 +110,15 @@ def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float
             overlap[row, label.id] += found.get(label.name, (0, 0))[0]
             volume[row, label.id] += found.get(label.name, (0, 0))[1]
     overlap, volume = sum_over_processes(overlap), sum_over_processes(volume)
-    scores = [sum(_mean_dice(overlap[row], volume[row])) for row in range(len(sources)) if volume[row].any()]
+    each = {source: _mean_dice(overlap[row], volume[row]) for row, source in enumerate(sources) if volume[row].any()}
+    score = float(np.mean([sum(pair) for pair in each.values()] or [0.0]))
+    apart = {f"source_{source}_{name}_dice": value for source, pair in each.items()
+             for name, value in zip(("organ", "lesion"), pair, strict=True)}
     together, all_volume = overlap.sum(0), volume.sum(0)
     organs, lesions = _mean_dice(together, all_volume)
     rows = {label.name: round(float(together[label.id] / all_volume[label.id]), 4)
             for label in labels() if all_volume[label.id]}
-    return {"score": float(np.mean(scores or [0.0])), "organ_dice": organs, "lesion_dice": lesions, **rows}
+    return {"score": score, "organ_dice": organs, "lesion_dice": lesions, **apart, **rows}
 
 
 def _mean_dice(overlap: np.ndarray, volume: np.ndarray) -> tuple[float, float]:
