@@ -298,7 +298,8 @@ def test_a_mask_drawn_elsewhere_is_asked_about(panel, app):
     drawBall(panel.study.segmentationNode, panel.volume, "mine", [30, 40, 40], 4)
     assert app.processUntil(lambda: panel.panel.masks.question is not None, 10)
     question = panel.panel.masks.question
-    assert question.window.visible
+    assert question.window.visible and not question.window.modal, "drawing goes on beside it"
+    assert not question.button.enabled, "nothing is chosen at first"
     question.noneButton.click()
     assert not question.window.visible
     assert list(panel.study.assigned.values()) == [""]
@@ -321,7 +322,7 @@ def test_an_organ_that_was_missed_can_be_drawn(panel, app):
     question = panel.panel.masks.question
     offered = [question.selector.itemText(number) for number in range(question.selector.count)]
     assert "Stomach  (organ)" in offered and "Liver  (organ)" not in offered and "Pancreas  (organ)" not in offered
-    question.selector.currentIndex = offered.index("Stomach  (organ)")
+    question.selector.setCurrentIndex(offered.index("Stomach  (organ)"))
     question.button.click()
     assert tagOf(segmentation.GetSegment(mine), TAG_LABEL) == "stomach"
     assert panel.study.assigned == {"pancreas": "", mine: ""}

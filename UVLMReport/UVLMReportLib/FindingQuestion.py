@@ -46,8 +46,9 @@ def capitalized(title):
 
 
 class FindingQuestion:
-    """A dialog that does not stop the program; answered(name of the finding, name of the organ's label), where one or
-    both are None: neither for "none of these"."""
+    """A window beside the program, in which drawing goes on; answered(name of the finding, name of the organ's label),
+    where one or both are None: neither for "none of these". Nothing is chosen at first: it comes while the user draws,
+    and a stray Return must not name the mask."""
 
     def __init__(self, maskTitle, answered, organs=()):
         """`organs`: labels of the organs that have no mask yet."""
@@ -61,6 +62,7 @@ class FindingQuestion:
         layout.addWidget(label)
         self.selector = qt.QComboBox()
         self.selector.setToolTip(_("The finding or the organ that the mask shows."))
+        self._addChoice(_("Choose…"), None, None)
         for title, names in drawableFindings():
             for name in names:
                 self._addChoice(f"{name}  ({title})", name, None)
@@ -73,10 +75,12 @@ class FindingQuestion:
         self.button, self.noneButton = qt.QPushButton(_("OK")), qt.QPushButton(_("None of these"))
         for button in (self.button, self.noneButton):
             buttons.addWidget(button)
+        self.button.setEnabled(False)
+        self.selector.connect("currentIndexChanged(int)", lambda index: self.button.setEnabled(index > 0))
         self.button.connect("clicked()", self.accept)
         self.noneButton.connect("clicked()", self.reject)
         self.window.connect("rejected()", self.reject)  # Escape, or the window's own cross
-        self.window.open()
+        self.window.show()
 
     def _addChoice(self, text, finding, organ):
         self.selector.addItem(text)
