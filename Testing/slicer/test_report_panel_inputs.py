@@ -192,8 +192,8 @@ def test_generated_report_is_shown(openModule, app, tmp_path):
     values = []
     panel.logic.progressed.connect(lambda progress: values.append(panel.ui.progressBar.value))
     panel.ui.generateButton.click()
-    assert app.processUntil(lambda: not panel.logic.isRunning(), 300)
-    assert panel.panel.study is not panel.study
+    assert app.processUntil(lambda: panel.panel.study is not panel.study, 300)
+    assert not panel.logic.isRunning()
     assert panel.text == panel.panel.study.report.layout().text
     assert len(panel.panel.findings.visibleNames()) == 21
     assert values == sorted(values) and values[-1] > 900

@@ -17,6 +17,7 @@ from UVLMReportLib.StudyScene import StudyScene, importingReport
 from UVLMReportLib.VolumeInput import VolumeRefusal
 from UVLMReportLib.WorkerClient import WorkerClient, WorkerFailure
 from UVLMShared.InSteps import InSteps
+from UVLMShared.SingleShot import later
 
 
 class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
@@ -157,8 +158,12 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def _made(self, study):
         self._endRun()
         self.watchStudies()
-        self.studyMade(study)
-        self.studyChanged(study)
+        later(0, lambda: self._tell(study))  # the views first take in what is new in the scene
+
+    def _tell(self, study):
+        if study is not None and study.exists:
+            self.studyMade(study)
+            self.studyChanged(study)
 
     def _runEnded(self, failure):
         self._endRun()

@@ -84,10 +84,11 @@ def tagOf(segment, name):
 def showKinds(segmentationNode, rows):
     """First look: organs faint, lesions clear."""
     display = segmentationNode.GetDisplayNode()
-    for row in rows:
-        opacity = ORGAN_OPACITY if row["kind"] == "organ" else LESION_OPACITY
-        display.SetSegmentOpacity2DFill(row["id"], opacity)
-        display.SetSegmentOpacity3D(row["id"], opacity if row["kind"] == "organ" else 1.0)
+    with slicer.util.NodeModify(display):  # the views answer each change of it
+        for row in rows:
+            opacity = ORGAN_OPACITY if row["kind"] == "organ" else LESION_OPACITY
+            display.SetSegmentOpacity2DFill(row["id"], opacity)
+            display.SetSegmentOpacity3D(row["id"], opacity if row["kind"] == "organ" else 1.0)
 
 
 # ---- questions

@@ -32,6 +32,7 @@ from UVLMReportLib.SegmentationNodes import (
 )
 from UVLMReportLib.VolumeInput import frameOf, ijkToRas
 from UVLMShared.Bootstrap import makeCoreImportable
+from UVLMShared.Removing import removeNode
 
 ROLE = "UVLM.role"
 FRAME = "UVLM.frame"  # attribute: number of the sequence's frame that was read
@@ -332,7 +333,7 @@ def _removeWithHelpers(node):
         helpers += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
     if node.IsA("vtkMRMLStorableNode"):
         helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-    slicer.mrmlScene.RemoveNode(node)
+    removeNode(node)
     for helper in helpers:
         if helper is not None and slicer.mrmlScene.IsNodePresent(helper):
             slicer.mrmlScene.RemoveNode(helper)

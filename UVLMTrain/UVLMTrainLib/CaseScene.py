@@ -6,6 +6,8 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from UVLMShared.Removing import removeNode
+
 READABLE = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MARK = "UVLM.trainingCase"
 
@@ -105,7 +107,7 @@ def clear():
     for kind in ("vtkMRMLSegmentationNode", "vtkMRMLScalarVolumeNode"):
         for node in slicer.util.getNodesByClass(kind):
             if node.GetAttribute(MARK):
-                slicer.mrmlScene.RemoveNode(node)
+                removeNode(node)
 
 
 def _add(segmentation, path, names, name):

@@ -5,6 +5,7 @@ Everything is read from files, so a run is found again after a reload, and after
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -19,6 +20,7 @@ NONE, RUNNING, PAUSING, PAUSED, FAILED, KILLED, PART, TRAINED, MEASURED = (
 TAIL_BYTES, STARTING_SECONDS = 6000, 60
 WEIGHTS, METRICS = "model.safetensors", "metrics.jsonl"
 PLAN = "planned_recipe.json"
+CURSOR_MOVES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")  # of a progress bar below another
 
 
 class RunFolder:
@@ -108,7 +110,7 @@ class RunFolder:
             return ""
         lines = [line.rsplit("\r", 1)[-1] if not line.endswith("\r") else line.rstrip("\r").rsplit("\r", 1)[-1]
                  for line in text.split("\n")]
-        return "\n".join(lines[-40:]).strip()
+        return CURSOR_MOVES.sub("", "\n".join(lines[-40:])).strip()
 
     # ---- what is to be
 
