@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -93,6 +94,32 @@ def test_patience_ends_a_stage_early(tmp_path):
     recipe = replace(RECIPE, steps=100, validate_every=5, patience=2)
     fit(Network(), stuck, recipe, tmp_path, seed=3, quiet=True)
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 15
+
+
+def test_the_best_weights_forget_no_source(tmp_path):
+    """The scores rise all the time, but from step 20 on the phantoms pay for it."""
+    figures = iter([{"score": score, "source_new_dice": new, "source_old_dice": old}
+                    for score, new, old in ((1.0, 0.3, 0.70), (1.1, 0.4, 0.695), (1.2, 0.5, 0.68), (1.3, 0.6, 0.68))])
+    scripted = StageTask(task().loss, lambda model: next(figures))
+    best = fit(Network(), scripted, replace(RECIPE, keep_best=True), tmp_path, seed=3, quiet=True)
+    assert best["score"] == 1.1
+
+
+def test_few_corrections_are_not_outvoted(monkeypatch):
+    import numpy as np
+
+    from uvlm_core.training import segmentation
+
+    def overlap(predicted, case):
+        return {"liver": case.overlap, "liver_lesion": [0, 10]}
+
+    cases = [SimpleNamespace(source="corrections", overlap=[5, 10])]
+    cases += [SimpleNamespace(source="phantoms", overlap=[9, 10]) for _ in range(9)]
+    monkeypatch.setattr(segmentation, "overlaps", overlap)
+    monkeypatch.setattr(segmentation, "predict_labels", lambda model, case: None)
+    figures = segmentation.validate_segmentation(None, cases)
+    assert np.isclose(figures["score"], (0.5 + 0.9) / 2) and np.isclose(figures["organ_dice"], 0.86)
+    assert figures["source_corrections_organ_dice"] == 0.5 and figures["source_phantoms_lesion_dice"] == 0
 
 
 def test_a_diverging_loss_says_what_to_do(tmp_path):

@@ -192,7 +192,8 @@ def test_long_texts_of_a_run_are_cut_to_their_end(lib, tmp_path):
     from UVLMTrainLib.RunFolder import RunFolder
 
     started = time.perf_counter()
-    (tmp_path / RunChild.LOG).write_bytes(b"first\n" * 100_000 + "Fälle\rFälle: 3/3\rmasks: 7/9\x1b[A\r\nlast\n".encode())
+    end = "Fälle\rFälle: 3/3\rmasks: 7/9\x1b[A\r\nlast\n"
+    (tmp_path / RunChild.LOG).write_bytes(b"first\n" * 100_000 + end.encode())
     tail = RunFolder(str(tmp_path)).logTail()
     assert tail.endswith("masks: 7/9\nlast") and len(tail.splitlines()) <= 40
     assert time.perf_counter() - started < 1
