@@ -85,10 +85,8 @@ class CurvePlot:
         series.SetXColumnName("step")
         series.SetYColumnName(name)
         series.SetPlotType(slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter)
-        points = table.GetNumberOfRows()
-        series.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleSolid if points > 1  # VTK complains of lines without
-                            else slicer.vtkMRMLPlotSeriesNode.LineStyleNone)
-        few = points < 30
+        series.SetLineStyle(slicer.vtkMRMLPlotSeriesNode.LineStyleSolid)
+        few = table.GetNumberOfRows() < 30
         series.SetMarkerStyle(slicer.vtkMRMLPlotSeriesNode.MarkerStyleCircle if few
                               else slicer.vtkMRMLPlotSeriesNode.MarkerStyleNone)
         series.SetColor(*COLOURS[number % len(COLOURS)])
