@@ -120,6 +120,7 @@ def test_few_corrections_are_not_outvoted(monkeypatch):
     figures = segmentation.validate_segmentation(None, cases)
     assert np.isclose(figures["score"], (0.5 + 0.9) / 2) and np.isclose(figures["organ_dice"], 0.86)
     assert figures["source_corrections_organ_dice"] == 0.5 and figures["source_phantoms_lesion_dice"] == 0
+    assert not any(name.startswith("source_") for name in segmentation.validate_segmentation(None, cases[1:]))
 
 
 def test_a_diverging_loss_says_what_to_do(tmp_path):

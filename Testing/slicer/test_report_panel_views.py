@@ -305,6 +305,19 @@ def test_a_mask_drawn_elsewhere_is_asked_about(panel, app):
     assert list(panel.study.assigned.values()) == [""]
 
 
+def test_two_new_masks_are_asked_about_and_both_questions_go_with_their_study(panel, app):
+    from UVLMReportLib.JourneyScene import drawBall
+
+    asked = []
+    for name, place in (("mine", [30, 40, 40]), ("another", [30, 60, 40])):
+        drawBall(panel.study.segmentationNode, panel.volume, name, place, 4)
+        assert app.processUntil(lambda: panel.panel.masks.question not in [None, *asked], 10)
+        asked.append(panel.panel.masks.question)
+    assert all(question.window.visible for question in asked)
+    panel.panel.masks.setStudy(None)
+    assert not any(question.window.visible for question in asked)
+
+
 def test_an_organ_that_was_missed_can_be_drawn(panel, app):
     from UVLMReportLib.JourneyScene import drawBall
     from UVLMReportLib.SegmentationNodes import TAG_LABEL, tagOf

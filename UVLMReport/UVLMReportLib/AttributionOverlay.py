@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from UVLMReportLib.AttributionMap import brightest, insideBody, ofStage
 from UVLMReportLib.SegmentationNodes import vtkMatrix
+from UVLMShared.Removing import removeNode
 
 OPACITY = 0.6
 COLOURS = "vtkMRMLColorTableNodeFileInferno.txt"
@@ -54,10 +55,7 @@ class AttributionOverlay:
         self._before = {}
         node = self.node
         if node is not None:
-            display = node.GetDisplayNode()
-            slicer.mrmlScene.RemoveNode(node)
-            if display is not None and slicer.mrmlScene.IsNodePresent(display):
-                slicer.mrmlScene.RemoveNode(display)
+            removeNode(node)
         self._volumeId = None
 
     @property

@@ -21,6 +21,7 @@ class MasksPanel:
         self.ui, self.logic = ui, logic
         self.chosen = Listeners()
         self.study, self.question = None, None
+        self._questions = []  # that are open, with `question` as the last
         self._shown = None, None  # (study, id of its segmentation) that the table shows
         self._before, self._filling = {}, False
         self._surfaces = None  # InSteps, while surfaces are made
@@ -72,8 +73,7 @@ class MasksPanel:
         self._stopSurfaces()
         if self.ui.isolateButton.checked:
             self.ui.isolateButton.setChecked(False)
-        if self.question is not None:
-            self.question.close()  # it is about a mask of the study before
+        self._closeQuestions()  # they are about masks of the study before
 
     @staticmethod
     def _nodeIdOf(study):
@@ -213,8 +213,7 @@ class MasksPanel:
     def cleanup(self):
         """Closes what is open and stops what goes on."""
         self._stopSurfaces()
-        if self.question is not None:
-            self.question.close()
+        self._closeQuestions()
         self.chosen.clear()
 
     def _onSelection(self):
@@ -236,6 +235,12 @@ class MasksPanel:
         missing = [label for label in drawableOrgans() if label.name not in there]
         self.question = FindingQuestion(
             title, lambda finding, organ: self._assign(study, segmentId, finding, organ), missing)
+        self._questions = [*(one for one in self._questions if one.window.visible), self.question]
+
+    def _closeQuestions(self):
+        for question in self._questions:
+            question.close()
+        self._questions = []
 
     def _assign(self, study, segmentId, finding, organ):
         node = study.segmentationNode

@@ -221,7 +221,7 @@ class StudyScene:
             return
         for own in [self._referenced(role) for role in OWN_NODES] + [node]:
             if own is not None:
-                _removeWithHelpers(own)
+                removeNode(own)
 
     # ---- making
 
@@ -324,16 +324,3 @@ def _textNode(name, text):
 def _base64(path):
     with open(path, "rb") as file:
         return base64.b64encode(file.read()).decode("ascii")
-
-
-def _removeWithHelpers(node):
-    """Removes a node with its display and storage nodes, which the scene would keep."""
-    helpers = []
-    if node.IsA("vtkMRMLDisplayableNode"):
-        helpers += [node.GetNthDisplayNode(number) for number in range(node.GetNumberOfDisplayNodes())]
-    if node.IsA("vtkMRMLStorableNode"):
-        helpers += [node.GetNthStorageNode(number) for number in range(node.GetNumberOfStorageNodes())]
-    removeNode(node)
-    for helper in helpers:
-        if helper is not None and slicer.mrmlScene.IsNodePresent(helper):
-            slicer.mrmlScene.RemoveNode(helper)

@@ -28,7 +28,8 @@ def evaluate_bundle(folder: str | Path, out: str | Path, cases: int = 200, seed:
     folder, out = Path(folder), Path(out)
     info = verify_bundle(folder)
     _same_bundle(out, {"name": info.name, "version": info.version, "files": info.files,
-                       "thresholds": info.thresholds, "part_limits": info.part_limits})
+                       "thresholds": info.thresholds, "part_limits": info.part_limits,
+                       "size_limit": info.size_limit})
     rows = measure(folder, range(seed, seed + cases), out / "cases")
     figures = {**summary(rows, info.assessed, info.thresholds), "first_seed": seed}
     _write(out / FIGURES, figures)

@@ -113,7 +113,7 @@ def validate_segmentation(model: UVLM, cases: list[GridCase]) -> dict[str, float
     each = {source: _mean_dice(overlap[row], volume[row]) for row, source in enumerate(sources) if volume[row].any()}
     score = float(np.mean([sum(pair) for pair in each.values()] or [0.0]))
     apart = {f"source_{source}_{name}_dice": value for source, pair in each.items()
-             for name, value in zip(("organ", "lesion"), pair, strict=True)}
+             for name, value in zip(("organ", "lesion"), pair, strict=True)} if len(each) > 1 else {}
     together, all_volume = overlap.sum(0), volume.sum(0)
     organs, lesions = _mean_dice(together, all_volume)
     rows = {label.name: round(float(together[label.id] / all_volume[label.id]), 4)
