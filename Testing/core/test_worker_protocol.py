@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -141,6 +142,16 @@ def test_it_ends_in_every_proper_way(end):
             worker.process.stdin.close()
         else:
             worker.process.send_signal(getattr(signal, end))
+        assert worker.ended() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a signal to one thread of another process")
+def test_a_signal_that_another_thread_gets_while_the_main_one_waits_for_a_line_ends_it():
+    with Worker() as worker:
+        worker.call("check", **EMPTY_CHECK)
+        pid = worker.process.pid
+        other = next(int(task) for task in os.listdir(f"/proc/{pid}/task") if int(task) != pid)
+        assert ctypes.CDLL(None).tgkill(pid, other, int(signal.SIGINT)) == 0
         assert worker.ended() == 0
 
 

@@ -21,6 +21,7 @@ from uvlm_core.worker.models import WarmModel
 from uvlm_core.worker.packages import Packages
 from uvlm_core.worker.params import Field, read_params
 from uvlm_core.worker.parent import watch
+from uvlm_core.worker.signals import on_signals
 from uvlm_core.worker.timings import Timings
 
 END_SECONDS = 10.0  # how long a job that cannot be stopped may delay the end
@@ -55,8 +56,7 @@ class Server:
 
     def serve(self) -> None:
         """Answers until stdin closes, a signal comes, or `shutdown` is asked for; then the process ends."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._end_beside())
+        on_signals((signal.SIGINT, signal.SIGTERM), self.end)
         for line in self._channel.lines():
             if not self._take(line):
                 break
