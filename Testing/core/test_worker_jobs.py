@@ -310,7 +310,7 @@ def test_the_end_stops_a_run_and_leaves_nothing(end, volume, model_folder, tmp_p
             assert worker.answer(identity)["error"]["code"] == -32800
         else:
             worker.process.stdin.close()
-        assert worker.ended(20) == 0
+        assert worker.ended() == 0
         assert list(tmp_path.iterdir()) == []
 
 

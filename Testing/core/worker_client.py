@@ -105,7 +105,7 @@ class Worker:
             assert self.process.poll() is None, self.errors.decode(errors="replace")
             time.sleep(0.01)
 
-    def ended(self, seconds: float = 15.0) -> int:
+    def ended(self, seconds: float = 60.0) -> int:
         """Waits for the end and gives the exit code."""
         return self.process.wait(seconds)
 

@@ -66,7 +66,7 @@ def noProcessStaysBehind():
 
     before = children()
     yield
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while left := {number: command for number, command in children().items() if number not in before}:
         assert time.monotonic() < end, f"still running: {left}"
         time.sleep(0.05)
@@ -122,7 +122,7 @@ class Application:
 
         self.app = slicer.app
 
-    def processUntil(self, condition, seconds: float = 10.0) -> bool:
+    def processUntil(self, condition, seconds: float = 60.0) -> bool:
         """Run the event loop until `condition()` is true; False where the time is over."""
         import qt
 

@@ -90,7 +90,7 @@ class OpenPanel:
             np.ascontiguousarray(case.volume.array), case.volume.ijk_to_ras, "Phantom")
         self.ui.volumeSelector.setCurrentNode(self.volume)
         self.study = self._addStudy(folder / "study")
-        app.processUntil(lambda: not self.logic.masksPending(self.study), 20)
+        app.processUntil(lambda: not self.logic.masksPending(self.study))
 
     def _addStudy(self, folder: Path):
         from UVLMReportLib.StudyScene import StudyScene

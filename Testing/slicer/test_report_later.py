@@ -23,13 +23,13 @@ def test_timers_go_when_their_work_is_done(openModule, app):
     before, results, errors = timers(), [], []
     for _number in range(5):
         InSteps(work(), results.append, errors.append)
-    assert app.processUntil(lambda: len(results) == 5, 5) and not errors
+    assert app.processUntil(lambda: len(results) == 5) and not errors
 
     def gone():
         slicer.app.sendPostedEvents(None, qt.QEvent.DeferredDelete)
         return timers() <= before
 
-    assert app.processUntil(gone, 5)
+    assert app.processUntil(gone)
 
 
 def test_a_long_step_gets_a_tick_of_its_own(openModule, app):
@@ -49,6 +49,6 @@ def test_a_long_step_gets_a_tick_of_its_own(openModule, app):
         return "done"
 
     InSteps(work(), results.append, results.append)
-    assert app.processUntil(lambda: results, 5) and results == ["done"]
+    assert app.processUntil(lambda: results) and results == ["done"]
     beat.stop()
     assert seen[0] == seen[1] == seen[2] < seen[3], "short steps share a tick, the long one waits for the next"

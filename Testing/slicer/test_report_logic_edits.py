@@ -51,7 +51,7 @@ def test_edit_outlives_a_crash_of_the_worker(edited, app):
     from UVLMReportLib.JourneyScene import eraseHalf
 
     logic, study = edited
-    assert app.processUntil(lambda: not logic.masksPending(study), 30)
+    assert app.processUntil(lambda: not logic.masksPending(study))
     before, failures = volumes(study), []
     logic.failed.connect(failures.append)
 
@@ -75,7 +75,7 @@ def test_emptied_and_restored_mask(edited, app):
     from UVLMReportLib.SegmentationNodes import LABELMAP, imageArray
 
     logic, study = edited
-    assert app.processUntil(lambda: not logic.masksPending(study), 30)
+    assert app.processUntil(lambda: not logic.masksPending(study))
     before = volumes(study)
     segment = study.segmentationNode.GetSegmentation().GetSegment("spleen")
     image = segment.GetRepresentation(LABELMAP)
@@ -83,7 +83,7 @@ def test_emptied_and_restored_mask(edited, app):
     kept = array.copy()
     array[array == segment.GetLabelValue()] = 0
     image.Modified()
-    assert app.processUntil(lambda: "spleen" not in {row["id"] for row in study.report.segments}, 60)
+    assert app.processUntil(lambda: "spleen" not in {row["id"] for row in study.report.segments})
     array[...] = kept
     image.Modified()
     assert app.processUntil(lambda: "spleen" in volumes(study), 120)
@@ -94,7 +94,7 @@ def test_heart_and_lungs_move_the_cardiothoracic_ratio(edited, app):
     from UVLMReportLib.JourneyScene import eraseHalf
 
     logic, study = edited
-    assert app.processUntil(lambda: not logic.masksPending(study), 30)
+    assert app.processUntil(lambda: not logic.masksPending(study))
     before = study.report.measurement("heart", "cardiothoracic_ratio")["value"]
     eraseHalf(study.segmentationNode, "heart")
     assert app.processUntil(

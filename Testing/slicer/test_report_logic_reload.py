@@ -44,7 +44,7 @@ def test_reload_in_the_middle_of_a_run(study, app):
     made.saveReport()
     old = widget.logic
     old.generate(made.volumeNode)
-    assert app.processUntil(lambda: old.worker.processId, 60)
+    assert app.processUntil(lambda: old.worker.processId)
     pid, folder = old.worker.processId, old.folder
     slicer.util.reloadScriptedModule("UVLMReport")
     assert not alive(pid) and not os.path.exists(folder)
@@ -55,7 +55,7 @@ def test_reload_in_the_middle_of_a_run(study, app):
     again = new.logic.studies()
     assert len(again) == 1 and "Kept over a reload." in again[0].report.to_text()
     app.processEvents(0.5)  # late callbacks of the old parts would fail here
-    assert app.processUntil(lambda: not new.logic.masksPending(again[0]), 30)
+    assert app.processUntil(lambda: not new.logic.masksPending(again[0]))
 
 
 def test_nothing_holds_the_logic_after_its_end(study, app):
@@ -71,7 +71,7 @@ def used_and_ended(made, app) -> weakref.ref:
     from UVLMReportLib.ReportLogic import ReportLogic
 
     logic, answers = ReportLogic(), []
-    app.processUntil(lambda: not logic.masksPending(made), 30)
+    app.processUntil(lambda: not logic.masksPending(made))
     logic.hello(answers.append)
     assert app.processUntil(lambda: answers, 120)
     logic.shutdown()

@@ -183,7 +183,7 @@ def test_a_removed_study_is_let_go(put, case, app):
 
     study, logic = put(case), ReportLogic()
     try:
-        assert app.processUntil(lambda: not logic.masksPending(study), 20)
+        assert app.processUntil(lambda: not logic.masksPending(study))
         watching = weakref.ref(logic._edits[study.reportNodeId])
         study.remove()
         app.processEvents(0.1)
@@ -200,7 +200,7 @@ def test_deleted_nodes_hurt_nobody(put, case, app):
     study = put(case)
     logic = ReportLogic()
     try:
-        app.processUntil(lambda: not logic.masksPending(study), 20)
+        app.processUntil(lambda: not logic.masksPending(study))
         segment = study.content["segments"][0]["id"]
         slicer.mrmlScene.RemoveNode(study.segmentationNode)
         assert study.segmentationNode is None and logic.centreRas(study, segment) is None

@@ -78,20 +78,20 @@ def test_real_worker_starts_once_and_ends_with_its_client(client, app):
     assert (states[0], worker.state) == ("starting", "ready")
     pid = worker.processId
     answers.ask(worker, "hello")
-    assert app.processUntil(lambda: answers.count == 3, 60)
+    assert app.processUntil(lambda: answers.count == 3)
     assert worker.processId == pid  # warm
     answers.ask(worker, "no_such_method")
-    assert app.processUntil(lambda: answers.failed, 60)
+    assert app.processUntil(lambda: answers.failed)
     assert answers.failed[0].kind == "method" and worker.state == "ready"
     worker.stop()
     assert worker.state == "stopped"
-    assert app.processUntil(lambda: gone(pid), 10)
+    assert app.processUntil(lambda: gone(pid))
 
 
 def test_quitting_leaves_no_orphan(client, app):
     worker, answers = client(), Answers()
     answers.ask(worker, "hello")
-    app.processUntil(lambda: worker.processId, 10)
+    app.processUntil(lambda: worker.processId)
     pid = worker.processId
     worker.shutdown()
     assert gone(pid)
@@ -102,7 +102,7 @@ def test_crash_is_told_and_the_next_message_starts_another(client, app):
     worker, answers = client(CRASHING), Answers()
     for number in (1, 2):
         answers.ask(worker, "measure")
-        assert app.processUntil(lambda wanted=number: len(answers.failed) == wanted, 20)
+        assert app.processUntil(lambda wanted=number: len(answers.failed) == wanted)
         failure = answers.failed[-1]
         assert failure.kind == "crashed" and "exit code 3" in str(failure)
         assert failure.details.endswith("out of luck") and failure.whatToDo
@@ -114,7 +114,7 @@ def test_program_that_is_not_there(client, app):
 
     worker, answers = WorkerClient("/no/such/program", []), Answers()
     answers.ask(worker, "hello")
-    assert app.processUntil(lambda: answers.failed, 20)
+    assert app.processUntil(lambda: answers.failed)
     assert answers.failed[0].kind == "start" and "could not be started" in str(answers.failed[0])
     worker.shutdown()
 
@@ -125,7 +125,7 @@ def test_a_failure_within_start_is_told_after_the_request(client, app, monkeypat
     worker, answers = client(), Answers()
     answers.ask(worker, "run")
     assert answers.count == 0
-    assert app.processUntil(lambda: answers.failed, 20)
+    assert app.processUntil(lambda: answers.failed)
     app.processEvents(0.1)
     assert [failure.kind for failure in answers.failed] == ["start"] and worker.state == "stopped"
 
@@ -133,9 +133,9 @@ def test_a_failure_within_start_is_told_after_the_request(client, app, monkeypat
 def test_hung_worker_is_ended_after_its_time(client, app):
     worker, answers = client(DEAF), Answers()
     answers.ask(worker, "measure", timeout=0.5)
-    app.processUntil(lambda: worker.processId, 10)
+    app.processUntil(lambda: worker.processId)
     pid = worker.processId
-    assert app.processUntil(lambda: answers.failed, 20)
+    assert app.processUntil(lambda: answers.failed)
     assert answers.failed[0].kind == "timeout" and gone(pid)
 
 
@@ -146,7 +146,7 @@ def test_cancel_kills_what_does_not_listen(client, app):
     worker.cancel(second)
     assert [failure.kind for failure in answers.failed] == ["cancelled"]
     worker.cancel(first)
-    assert app.processUntil(lambda: answers.count == 2, 10)
+    assert app.processUntil(lambda: answers.count == 2)
     assert answers.failed[1].kind == "cancelled" and worker.state == "stopped"
 
 
@@ -156,7 +156,7 @@ def test_jobs_go_one_by_one_and_what_is_forgotten_is_silent(client, app):
         answers.ask(worker, method)
     worker.forget(answers.ask(worker, "measure"))
     answers.ask(worker, "keep_case")
-    assert app.processUntil(lambda: answers.count == 4, 20)
+    assert app.processUntil(lambda: answers.count == 4)
     assert [row["method"] for row in answers.done] == ["run", "measure", "check", "keep_case"]
     assert answers.done[-1]["most"] == 1
 
@@ -168,5 +168,5 @@ def test_an_answered_request_is_let_go(client, app):
     worker, answers = client(SLOW), Answers()
     number = answers.ask(worker, "measure", timeout=30)
     request = weakref.ref(worker._requests[number])
-    assert app.processUntil(lambda: answers.done, 20)
-    assert app.processUntil(lambda: request() is None, 5)
+    assert app.processUntil(lambda: answers.done)
+    assert app.processUntil(lambda: request() is None)

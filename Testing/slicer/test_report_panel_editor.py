@@ -60,7 +60,7 @@ def test_what_was_typed_is_in_a_scene_that_is_saved_at_once(panel, app, tmp_path
     panel.type("Really ")
     assert "Really No" in panel.study.reportNode.GetText() and not told
     assert slicer.util.saveScene(str(tmp_path / "scene.mrb"))
-    assert app.processUntil(lambda: told, 3)  # after a pause
+    assert app.processUntil(lambda: told)  # after a pause
     slicer.util.loadScene(str(tmp_path / "scene.mrb"), {"clear": True})
     study, = panel.logic.studies()
     assert "Really No pneumothorax" in study.report.to_text()
@@ -144,8 +144,8 @@ def test_a_contradiction_is_underlined_with_its_reason_and_a_fix(panel, app):
     for _ in "left":
         panel.press(0x01000003, "")  # Backspace
     panel.type("right")
-    assert app.processUntil(lambda: any("right" in text for text in panel.underlined()), 3)
-    assert app.processUntil(lambda: any(point.sentence == name for point in panel.editor.checks.points), 3)
+    assert app.processUntil(lambda: any("right" in text for text in panel.underlined()))
+    assert app.processUntil(lambda: any(point.sentence == name for point in panel.editor.checks.points))
     point = next(point for point in panel.editor.checks.points if point.sentence == name)
     assert "right" in point.text and "left" in point.text
     row = panel.editor.checks.points.index(point)
@@ -220,11 +220,11 @@ def test_the_find_key_is_the_reports_in_the_report_and_slicers_elsewhere(panel, 
     assert panel.edit.window() == window
     window.show()
     window.activateWindow()
-    assert app.processUntil(lambda: window.isActiveWindow, 5)
+    assert app.processUntil(lambda: window.isActiveWindow)
 
     def press(widget):
         widget.setFocus()
-        assert app.processUntil(lambda: widget.hasFocus(), 5)
+        assert app.processUntil(lambda: widget.hasFocus())
         QtTest.QTest.keyClick(widget, qt.Qt.Key_F, qt.Qt.ControlModifier)
         app.processEvents()
 

@@ -64,7 +64,7 @@ def test_lines_below_each_other_do_not_overlap_nor_waste_room(panel, app):
         tops = [widget.mapTo(panel.ui.editorPage, widget.rect.topLeft()).y() for widget in order]
         return [below - top - widget.height for widget, top, below in zip(order[:-1], tops, tops[1:], strict=False)]
 
-    assert app.processUntil(lambda: all(0 <= gap < 12 for gap in gaps()), 5), gaps()
+    assert app.processUntil(lambda: all(0 <= gap < 12 for gap in gaps())), gaps()
 
 
 def test_an_old_measurement_is_amber_and_a_bar_above_its_threshold_orange(panel, app):

@@ -178,7 +178,7 @@ def test_heat_map_follows_sentence_and_stage(panel, app):
     assert composite.GetForegroundVolumeID() == overlay.node.GetID()
     assert not overlay.node.GetSaveWithScene()
     panel.put_cursor("A consolidation")
-    app.processUntil(lambda: np.flatnonzero(slicer.util.arrayFromVolume(overlay.node)).tolist() == [looked_at(0)], 3)
+    app.processUntil(lambda: np.flatnonzero(slicer.util.arrayFromVolume(overlay.node)).tolist() == [looked_at(0)])
     panel.ui.attributionStage.setCurrentIndex(2)
     assert overlay.node is None  # a stage that looked everywhere alike shows nothing
     panel.ui.attributionStage.setCurrentIndex(0)
@@ -217,7 +217,7 @@ def test_surfaces_are_made_one_after_the_other_and_are_slicers(monkeypatch, pane
     made = Counted(Surfaces._surface)
     monkeypatch.setattr(Surfaces, "_surface", made)
     panel.ui.show3DCheckBox.checked = True
-    assert app.processUntil(lambda: haveSurfaces(segmentation), 60)
+    assert app.processUntil(lambda: haveSurfaces(segmentation))
     assert display.GetVisibility3D()
     assert made.count == segmentation.GetNumberOfSegments()  # Slicer made none of them by itself
     names = ["liver", "liver_lesion_1", "spine"]
@@ -296,7 +296,7 @@ def test_a_mask_drawn_elsewhere_is_asked_about(panel, app):
     from UVLMReportLib.JourneyScene import drawBall
 
     drawBall(panel.study.segmentationNode, panel.volume, "mine", [30, 40, 40], 4)
-    assert app.processUntil(lambda: panel.panel.masks.question is not None, 10)
+    assert app.processUntil(lambda: panel.panel.masks.question is not None)
     question = panel.panel.masks.question
     assert question.window.visible and not question.window.modal, "drawing goes on beside it"
     assert not question.button.enabled, "nothing is chosen at first"
@@ -311,7 +311,7 @@ def test_two_new_masks_are_asked_about_and_both_questions_go_with_their_study(pa
     asked = []
     for name, place in (("mine", [30, 40, 40]), ("another", [30, 60, 40])):
         drawBall(panel.study.segmentationNode, panel.volume, name, place, 4)
-        assert app.processUntil(lambda: panel.panel.masks.question not in [None, *asked], 10)
+        assert app.processUntil(lambda: panel.panel.masks.question not in [None, *asked])
         asked.append(panel.panel.masks.question)
     assert all(question.window.visible for question in asked)
     panel.panel.masks.setStudy(None)
@@ -331,7 +331,7 @@ def test_an_organ_that_was_missed_can_be_drawn(panel, app):
     assert panel.panel.masks.addOrgan("pancreas") == "pancreas"
     assert segmentation.GetSegment("pancreas").GetName() == "Pancreas"
     mine = drawBall(panel.study.segmentationNode, panel.volume, "mine", [30, 40, 40], 4)
-    assert app.processUntil(lambda: panel.panel.masks.question is not None, 10)
+    assert app.processUntil(lambda: panel.panel.masks.question is not None)
     question = panel.panel.masks.question
     offered = [question.selector.itemText(number) for number in range(question.selector.count)]
     assert "Stomach  (organ)" in offered and "Liver  (organ)" not in offered and "Pancreas  (organ)" not in offered
@@ -344,7 +344,7 @@ def test_an_organ_that_was_missed_can_be_drawn(panel, app):
 def test_a_removed_mask_flags_its_sentences(panel, app):
     name = panel.sentence("26 mm")
     panel.study.segmentationNode.GetSegmentation().RemoveSegment("liver_lesion_1")
-    assert app.processUntil(lambda: panel.report.sentence(name).flags, 5)
+    assert app.processUntil(lambda: panel.report.sentence(name).flags)
     assert any(point.sentence == name for point in panel.editor.checks.points)
     assert panel.underlined()
 

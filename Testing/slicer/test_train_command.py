@@ -19,7 +19,7 @@ def test_a_failure_within_start_is_told_after_the_constructor(command, app):
     done, failed = [], []
     running = command([["dataset", "check"]], done.append, failed.append)
     assert running.running and not failed
-    assert app.processUntil(lambda: failed, 5)
+    assert app.processUntil(lambda: failed)
     assert "could not be started" in failed[0] and not done and not running.running
 
 

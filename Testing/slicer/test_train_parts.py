@@ -145,7 +145,7 @@ def test_stopping_a_check_leaves_no_table_of_the_data_set_before(lib, app, tmp_p
     lib.data.importAndCheck()
     assert not (tmp_path / CaseRows.USABLE).exists() and lib.data.trainingTable == str(tmp_path / "cases.csv")
     lib.data.cancel()
-    assert app.processUntil(lambda: "Stopped" in lib.data.ui.casesRemark.text, 20), lib.data.ui.casesRemark.text
+    assert app.processUntil(lambda: "Stopped" in lib.data.ui.casesRemark.text), lib.data.ui.casesRemark.text
     assert "old" not in Path(lib.data.trainingTable).read_text("utf-8") and [row.name for row in lib.data.rows] == ["a"]
 
 
@@ -169,7 +169,7 @@ def test_a_large_table_does_not_stop_the_window(lib, app, loopMeter, tmp_path):
         writer.writerows(["error", f"case_{number}", "unreadable", "cut off", "", ""] for number in range(1500, 1510))
     with loopMeter() as meter:
         lib.data.setFolders("", str(tmp_path))
-        assert app.processUntil(lambda: len(lib.data.rows) == 3000, 60)
+        assert app.processUntil(lambda: len(lib.data.rows) == 3000)
     assert meter.longest_own < 0.1  # of processor time: read in parts, and rows answer when they are drawn
     assert lib.data.rows[0].name == "case_1500" and lib.data.table.texts()[2999][0] == "case_2999"
     with open(lib.data.trainingTable, newline="") as file:
@@ -215,7 +215,7 @@ def test_what_a_refused_model_does_is_shown_too(lib, app, tmp_path):
         (tmp_path / name).write_text(json.dumps(values))
     lib.run.open(str(tmp_path))
     assert lib.run.state == Run.FAILED
-    assert app.processUntil(lambda: lib.result.shown, 60)
+    assert app.processUntil(lambda: lib.result.shown)
     rows = {row[0]: row[1:] for row in lib.result.table.texts()}
     assert rows["cases: organ dice"] == ["", "0.250", "", "", ""] and rows["Organ: liver"][1] == "0.250"
     assert rows["Finding: Lung nodule"] == ["", "0.000", "0.500", "0/1", ""]
@@ -235,7 +235,7 @@ def test_kept_cases_of_the_report_module_are_one_click_away(lib, app, tmp_path):
     (kept / "case.json").write_text('{"schema": "uvlm-kept-case/1", "case_id": "20260102-101500-chest-3f9a"}')
     Settings.setValue("trainingFolder", str(kept.parent))
     ui.keptCasesButton.click()
-    assert app.processUntil(lambda: ui.importerSelector.count, 60), ui.importerRemark.text
+    assert app.processUntil(lambda: ui.importerSelector.count), ui.importerRemark.text
     assert ui.importerSelector.itemText(0) == "kept-cases" and ui.dataFolderEdit.text == str(kept.parent)
 
 
@@ -245,7 +245,7 @@ def test_what_cannot_be_is_said_in_words(lib, app, tmp_path):
 
     ui = slicer.modules.UVLMTrainWidget.ui
     lib.data.setFolders(str(tmp_path / "nowhere"), str(tmp_path))
-    assert app.processUntil(lambda: "no folder" in ui.importerRemark.text, 60), ui.importerRemark.text
+    assert app.processUntil(lambda: "no folder" in ui.importerRemark.text), ui.importerRemark.text
     (tmp_path / "broken.json").write_text('{"stages": [{"steps": 3}], "data": []}')
     with pytest.raises(Recipes.RecipeTrouble, match="needs lists"):
         Recipes.read(str(tmp_path / "broken.json"))

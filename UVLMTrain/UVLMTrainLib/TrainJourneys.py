@@ -11,7 +11,7 @@ import qt
 import slicer
 
 from UVLMShared import Settings
-from UVLMShared.Bootstrap import coreRoot, makeCoreImportable
+from UVLMShared.Bootstrap import coreRoot
 from UVLMShared.PythonProgram import pythonSlicer
 from UVLMTrainLib import CaseScene, RunChild
 from UVLMTrainLib import RunFolder as Run
@@ -34,10 +34,14 @@ RECIPE = {
         {"kind": "classification", "steps": 2, "precision": "fp32", "augment": False},
     ],
 }
+PHANTOMS = f"""
+import sys
+from uvlm_core.phantom.table import write_cases
+write_cases(4, sys.argv[1], 30, shape={SHAPE}, spacing={SPACING})
+"""
 # The program that makes the model that the run starts from: untrained, without masks, so that it is fast.
 START = """
 import sys
-sys.path.insert(0, sys.argv[3])
 import torch
 from uvlm_core.model.bundle import BundleInfo, save_bundle
 from uvlm_core.model.tokenizer import train_tokenizer
@@ -50,6 +54,13 @@ info = BundleInfo(name="start", version="0", licence="Apache-2.0", intended_use=
 tokenizer = train_tokenizer(["Lungs: No pulmonary nodule. Heart: Normal."], 400).to_json()
 save_bundle(sys.argv[2], model, tokenizer, "", info)
 """
+
+
+def byChild(program, *arguments):
+    """Runs a program with the core in a Python of its own: Slicer's need not have the core's packages."""
+    core = f"import sys\nsys.path.insert(0, {coreRoot()!r})\n"
+    result = subprocess.run([pythonSlicer(), "-c", core + program, *arguments], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def waitFor(condition, seconds, what, say=lambda: ""):
@@ -68,14 +79,11 @@ class TrainJourneys:
 
     @classmethod
     def setUpClass(cls):
-        makeCoreImportable()
-        from uvlm_core.phantom.table import write_cases
-
         slicer.mrmlScene.Clear(0)
         cls.kept = {name: Settings.value(name) for name in ("trainWorkFolder", "trainDataFolder", "trainRunFolder")}
         cls.folder = tempfile.mkdtemp(prefix="UVLM Training ü ", dir=slicer.app.temporaryPath)
         cls.data = os.path.join(cls.folder, "data set")
-        write_cases(4, cls.data, 30, shape=SHAPE, spacing=SPACING)
+        byChild(PHANTOMS, cls.data)
         broken = os.path.join(cls.data, "images", "phantom_33.nii.gz")
         with open(broken, "rb") as file:
             half = file.read()[:6000]
@@ -145,7 +153,7 @@ class TrainJourneys:
         """The plan of the run that the journeys share, which starts from a bundle."""
         start = os.path.join(self.folder, "start")
         if not os.path.isdir(start):
-            subprocess.run([pythonSlicer(), "-c", START, self.recipe, start, coreRoot()], check=True)
+            byChild(START, self.recipe, start)
         plan = self.planned("run")
         plan.choose(self.ui.startSelector, start)
         return self.panel.run
@@ -276,7 +284,7 @@ class TrainJourneys:
         self.ui.evenIfWorseCheckBox.checked = True  # a few steps need not make it better
         self.ui.measureButton.click()
         self.waitForState(Run.MEASURED)
-        waitFor(lambda: result.shown, 30, "the figures", lambda: self.ui.resultRemark.text)
+        waitFor(lambda: result.shown, CHILD_SECONDS, "the figures", lambda: self.ui.resultRemark.text)
         self.figuresAreShown(run.run, result)
         self.worstCaseIsShown(result)
         self.modelIsUsed(run.run.bundle())
