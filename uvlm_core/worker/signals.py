@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import socket
 import threading
 from collections.abc import Callable
 
@@ -13,17 +13,17 @@ def on_signals(numbers: tuple[int, ...], act: Callable[[], None]) -> None:
 
     A handler in Python runs only when the main thread comes back to Python. One that is about to wait for a line, or a
     signal that the system gives to another thread, would leave it waiting until the next line. The handler in C
-    writes to the socket whatever thread it runs in.
+    writes to the pipe in whatever thread it runs.
     """
-    receiver, sender = socket.socketpair()  # Windows takes only sockets
-    sender.setblocking(False)
+    reader, writer = os.pipe()
+    if os.name != "nt":
+        os.set_blocking(writer, False)  # asked for by set_wakeup_fd
 
     def wait() -> None:
-        with receiver, sender:
-            receiver.recv(1)
-            act()
+        os.read(reader, 1)
+        act()
 
     threading.Thread(target=wait, daemon=True, name="uvlm_signals").start()
-    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     for number in numbers:
-        signal.signal(number, lambda *_: None)  # not ignored: only a signal with a handler reaches the socket
+        signal.signal(number, lambda *_: None)  # not ignored: only a signal with a handler reaches the pipe
