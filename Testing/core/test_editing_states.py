@@ -14,6 +14,7 @@ from uvlm_core.datasets.importers.kept_cases import cases
 from uvlm_core.datasets.layout import ImportOptions
 from uvlm_core.errors import EditError, SignedError
 from uvlm_core.report.editing import EditableReport, training_text
+from uvlm_core.report.editing.states import OpenPoint
 from uvlm_core.report.labeler import label_report
 
 
@@ -80,6 +81,23 @@ def test_masks_may_change_after_signing_but_the_text_does_not(report):
     assert {point.kind for point in report.open_points()} == {"stale", "lost"}
     assert "Masks were changed and removed after the report was signed." in report.to_text()
     EditableReport.from_json(report.to_json())
+
+
+def test_what_the_caller_knows_to_be_open_is_kept_with_the_signature(report):
+    point = OpenPoint("unmeasured", "The mask 'Liver' is not measured yet.")
+    signature = report.sign("Dr A", [point])
+    assert signature.open_points[-1] == point
+    assert EditableReport.from_json(report.to_json()).signature == signature
+
+
+def test_a_finding_that_is_set_in_an_addendum_is_told_as_that(report):
+    report.override_finding("Emphysema", "uncertain")
+    report.sign("Dr A")
+    assert "after the report was signed" not in report.to_text()
+    report.start_addendum("Dr B")
+    report.override_finding("Emphysema", "present")
+    for export in (report.to_text(), report.to_html()):
+        assert "Set by the reader after the report was signed: Emphysema." in export
 
 
 def test_addenda(report, clock):

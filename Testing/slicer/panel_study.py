@@ -77,7 +77,7 @@ class OpenPanel:
     def __init__(self, openModule, app, folder: Path, text: str | None = None) -> None:
         import slicer
 
-        self.app = app
+        self.app, self.folder = app, folder
         self.widget = openModule("UVLMReport")
         self.panel, self.ui, self.logic = self.widget.panel, self.widget.ui, self.widget.logic
         self.panel.askTimer.stop()

@@ -47,6 +47,18 @@ def test_first_look_finds_what_was_edited_before_it(edited, app):
     assert changed == {"liver"} and volumes(study)["liver"] == pytest.approx(before["liver"] / 2, rel=0.01)
 
 
+def killed(worker, times: int):
+    """Kills the worker so many times, each time when it has got work."""
+    left = [times]
+
+    def kill(state):
+        if state == "busy" and left[0]:
+            left[0] -= 1
+            worker._process.kill()
+
+    worker.stateChanged.connect(kill)
+
+
 def test_edit_outlives_a_crash_of_the_worker(edited, app):
     from UVLMReportLib.JourneyScene import eraseHalf
 
@@ -54,20 +66,70 @@ def test_edit_outlives_a_crash_of_the_worker(edited, app):
     assert app.processUntil(lambda: not logic.masksPending(study))
     before, failures = volumes(study), []
     logic.failed.connect(failures.append)
-
-    def kill(state):
-        if state == "busy":
-            logic.worker.stateChanged.disconnect(kill)
-            logic.worker._process.kill()
-
-    logic.worker.stateChanged.connect(kill)
+    killed(logic.worker, 1)
     eraseHalf(study.segmentationNode, "spleen")
     assert app.processUntil(lambda: failures, 120)
     assert failures[0].kind == "crashed" and volumes(study) == before
-    assert not logic.masksPending(study)
+    assert logic.unmeasured(study) == ["Spleen"]
+    assert app.processUntil(lambda: not logic.masksPending(study), 120)  # the next worker measures it
+    assert volumes(study)["spleen"] == pytest.approx(before["spleen"] / 2, rel=0.01)
+    assert logic.unmeasured(study) == [] and len(failures) == 1
+
+
+def test_edit_that_kills_every_worker_waits_for_the_next_one(edited, app):
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    logic, study = edited
+    assert app.processUntil(lambda: not logic.masksPending(study))
+    before, failures = volumes(study), []
+    logic.failed.connect(failures.append)
+    killed(logic.worker, 2)
+    eraseHalf(study.segmentationNode, "spleen")
+    assert app.processUntil(lambda: len(failures) == 2, 120)
+    assert not logic.masksPending(study) and volumes(study) == before
+    assert logic.unmeasured(study) == ["Spleen"]
     eraseHalf(study.segmentationNode, "liver")
     assert app.processUntil(lambda: volumes(study)["liver"] != before["liver"], 120)
     assert volumes(study)["spleen"] == pytest.approx(before["spleen"] / 2, rel=0.01)  # with the next edit
+    assert logic.unmeasured(study) == []
+
+
+def test_a_mask_that_is_removed_while_it_is_measured_stays_removed(edited, app):
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    logic, study = edited
+    assert app.processUntil(lambda: not logic.masksPending(study))
+    removed = []
+    logic._edits[study.reportNodeId].removed.connect(lambda study, name: removed.append(name))
+    eraseHalf(study.segmentationNode, "liver_lesion_1")
+    assert app.processUntil(lambda: logic.worker.state != "stopped")  # it is asked; the answer takes seconds
+    study.segmentationNode.GetSegmentation().RemoveSegment("liver_lesion_1")
+    assert app.processUntil(lambda: removed and not logic.masksPending(study), 120)
+    assert "liver_lesion_1" not in {row["id"] for row in study.report.segments}
+    kinds = [flag.kind for sentence in study.report.sentences for flag in sentence.flags]
+    assert "mask_removed" in kinds
+
+
+def test_what_was_done_to_the_masks_while_the_module_was_closed(edited, app):
+    """Slicer's own modules remove and draw segments; the report hears of it when it is opened."""
+    from UVLMReportLib.JourneyScene import drawBall
+    from UVLMReportLib.ReportLogic import ReportLogic
+
+    logic, study = edited
+    assert app.processUntil(lambda: not logic.masksPending(study))
+    logic.shutdown()
+    study.segmentationNode.GetSegmentation().RemoveSegment("liver_lesion_1")
+    drawn = drawBall(study.segmentationNode, study.volumeNode, "mine", (40, 30, 30), 4)
+    again, asked = ReportLogic(), []
+    again.segmentAdded.connect(lambda study, name: asked.append(name))
+    try:
+        assert app.processUntil(lambda: not again.masksPending(study))
+        assert asked == [drawn]
+        assert "liver_lesion_1" not in {row["id"] for row in study.report.segments}
+        assert "mask_removed" in [flag.kind for sentence in study.report.sentences for flag in sentence.flags]
+        assert study.masksEdited
+    finally:
+        again.shutdown()
 
 
 def test_emptied_and_restored_mask(edited, app):

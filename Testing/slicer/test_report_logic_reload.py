@@ -47,7 +47,7 @@ def test_reload_in_the_middle_of_a_run(study, app):
     assert app.processUntil(lambda: old.worker.processId)
     pid, folder = old.worker.processId, old.folder
     slicer.util.reloadScriptedModule("UVLMReport")
-    assert not alive(pid) and not os.path.exists(folder)
+    assert app.processUntil(lambda: not alive(pid)) and not os.path.exists(folder)
     new = slicer.modules.UVLMReportWidget
     assert new is not widget and new.logic is not old
     assert new.panel.askTimer.active  # the new panel is entered too: it asks a new worker

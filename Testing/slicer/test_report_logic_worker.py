@@ -94,7 +94,7 @@ def test_quitting_leaves_no_orphan(client, app):
     app.processUntil(lambda: worker.processId)
     pid = worker.processId
     worker.shutdown()
-    assert gone(pid)
+    assert app.processUntil(lambda: gone(pid))
     assert answers.count == 0  # nobody is told anything after the end
 
 
@@ -136,7 +136,7 @@ def test_hung_worker_is_ended_after_its_time(client, app):
     app.processUntil(lambda: worker.processId)
     pid = worker.processId
     assert app.processUntil(lambda: answers.failed)
-    assert answers.failed[0].kind == "timeout" and gone(pid)
+    assert answers.failed[0].kind == "timeout" and app.processUntil(lambda: gone(pid))
 
 
 def test_cancel_kills_what_does_not_listen(client, app):

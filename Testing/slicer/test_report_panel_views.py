@@ -178,7 +178,8 @@ def test_heat_map_follows_sentence_and_stage(panel, app):
     assert composite.GetForegroundVolumeID() == overlay.node.GetID()
     assert not overlay.node.GetSaveWithScene()
     panel.put_cursor("A consolidation")
-    app.processUntil(lambda: np.flatnonzero(slicer.util.arrayFromVolume(overlay.node)).tolist() == [looked_at(0)])
+    assert app.processUntil(
+        lambda: np.flatnonzero(slicer.util.arrayFromVolume(overlay.node)).tolist() == [looked_at(0)])
     panel.ui.attributionStage.setCurrentIndex(2)
     assert overlay.node is None  # a stage that looked everywhere alike shows nothing
     panel.ui.attributionStage.setCurrentIndex(0)
@@ -316,6 +317,14 @@ def test_two_new_masks_are_asked_about_and_both_questions_go_with_their_study(pa
     assert all(question.window.visible for question in asked)
     panel.panel.masks.setStudy(None)
     assert not any(question.window.visible for question in asked)
+    panel.panel.masks.setStudy(panel.study)  # asked again, as nobody has answered
+    again = panel.panel.masks.question
+    assert again.window.visible and again not in asked
+    again.noneButton.click()
+    panel.panel.masks.setStudy(None)
+    panel.panel.masks.setStudy(panel.study)
+    assert list(panel.study.assigned.values()) == [""]
+    assert panel.panel.masks.question not in [*asked, again] and panel.panel.masks.question.window.visible
 
 
 def test_an_organ_that_was_missed_can_be_drawn(panel, app):

@@ -9,9 +9,11 @@ from UVLMReportLib.Listeners import Listeners
 from UVLMReportLib.ModelChoice import ModelChoice
 from UVLMReportLib.VolumeInput import VolumeRefusal, needsHardening
 from UVLMReportLib.Wording import duration, memory, stageTitle
+from UVLMReportLib.WorkerClient import WorkerFailure
 from UVLMShared.SingleShot import singleShot
 
 WARNING = "color: #b3261e;"  # readable on Slicer's light and dark style
+VOXELS_MS = 300  # after the last change of the voxels: a sequence may be playing
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -28,6 +30,8 @@ class InputsPanel:
         self.missing = []
         self._parameterNode = None
         self._asked = False  # whether the worker was asked about the model; another model is asked about again
+        self._watched, self._watchTag = None, None
+        self._voxelTimer = singleShot(VOXELS_MS, self.update)
         self._noVolume = singleShot(0, lambda: self.volumeChosen(self.volumeNode))
         self._remark, self._failed = "", False  # the line below the button, and whether it is an error
         self._fillDevices([])
@@ -83,6 +87,7 @@ class InputsPanel:
         """Follows the selector no more, which after a reload still follows the scene."""
         self.ui.volumeSelector.disconnect("currentNodeChanged(vtkMRMLNode*)", self._onVolume)
         self._noVolume.stop()
+        self._watch(None)
 
     # ---- doing
 
@@ -102,8 +107,8 @@ class InputsPanel:
             try:
                 self.logic.generate(node, self.model.folder, self._data(self.ui.deviceSelector),
                                     self._data(self.ui.precisionSelector))
-            except VolumeRefusal as refusal:
-                self.say(str(refusal), True)
+            except (VolumeRefusal, WorkerFailure) as refusal:
+                self.say(f"{refusal} {refusal.whatToDo}".strip(), True)
         self.update()
 
     def onHarden(self):
@@ -149,6 +154,9 @@ class InputsPanel:
     def _showVolume(self, node, refusal):
         label = self.ui.volumeRemark
         remarks = [refusal] if refusal and node is not None else self.logic.remarksOf(node) if node is not None else []
+        study = self.logic.studyOf(node)
+        if study is not None and study.otherFrame:
+            remarks.append(study.otherFrame)
         label.setText("\n".join(remarks))
         label.setStyleSheet(WARNING if refusal else "color: gray;")
         label.setVisible(bool(remarks))
@@ -205,7 +213,18 @@ class InputsPanel:
 
     # ---- events
 
+    def _watch(self, node):
+        """Looks at a volume again when its voxels change, as when a sequence shows another frame."""
+        self._voxelTimer.stop()
+        if self._watched is not None:
+            self._watched.RemoveObserver(self._watchTag)
+        self._watched = node
+        if node is not None:
+            event = slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+            self._watchTag = node.AddObserver(event, lambda caller, event: self._voxelTimer.start())
+
     def _onVolume(self, node):
+        self._watch(node)
         self.say("")
         self.update()
         if node is not None:

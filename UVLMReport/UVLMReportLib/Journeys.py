@@ -155,7 +155,7 @@ class Journeys:
         sentence, segment = self.measuredLesion(study)
         text, others = study.report.sentence(sentence).text, measurementsBut(study, segment)
         eraseHalf(study.segmentationNode, segment)
-        waitFor(lambda: study.report.stale_fields, 60, "the stale field")
+        waitFor(lambda: study.report.stale_fields, 120, "the stale field")
         self.measured(study)
         field = next(field for field in study.report.sentence(sentence).fields if field.segment == segment)
         self.assertEqual(field.state, "stale")
@@ -189,10 +189,10 @@ class Journeys:
         study = self.study()
         node = study.segmentationNode
         name = drawBall(node, study.volumeNode, "mine", [n // 2 for n in study.content["scan"]["shape"]], 5)
-        waitFor(lambda: self.heard["added"], 60, "the question which finding it is")
+        waitFor(lambda: self.heard["added"], 120, "the question which finding it is")
         self.assertEqual(self.heard["added"], [name])
         self.logic.assignSegment(study, name, "Lung nodule")
-        waitFor(lambda: study.report.offers, 60, "the offered sentence")
+        waitFor(lambda: study.report.offers, 120, "the offered sentence")
         offer = study.report.offers[0]
         self.assertEqual((offer.segment, offer.finding), (name, "Lung nodule"))
         sentence = study.report.accept_offer(offer.id)
@@ -200,7 +200,7 @@ class Journeys:
         self.assertIn(name, study.report.sentence(sentence).segments)
         node.GetSegmentation().GetSegment(name).SetName("renamed")  # a name means nothing
         node.GetSegmentation().RemoveSegment(name)
-        waitFor(lambda: name not in {row["id"] for row in study.report.segments}, 60, "the end of the mask")
+        waitFor(lambda: name not in {row["id"] for row in study.report.segments}, 120, "the end of the mask")
         self.measured(study)
         self.assertIn("mask_removed", [flag.kind for flag in study.report.sentence(sentence).flags])
 
@@ -225,7 +225,7 @@ class Journeys:
         study = self.study()
         _sentence, segment = self.measuredLesion(study)
         eraseHalf(study.segmentationNode, segment)
-        waitFor(lambda: study.report.stale_fields, 60, "the stale field")
+        waitFor(lambda: study.report.stale_fields, 120, "the stale field")
         self.measured(study)
         study.report.override_finding(study.content["findings"][0]["name"], "uncertain")
         typed = next(s.id for s in study.report.sentences if s.id.startswith("s"))
@@ -249,7 +249,7 @@ class Journeys:
         self.assertEqual(again.report.to_json(), before[0])  # the first look at the masks changes nothing
         eraseHalf(again.segmentationNode, segment)  # and they are followed again
         value = again.report.measurement(segment, "volume")["value"]
-        waitFor(lambda: again.report.measurement(segment, "volume")["value"] < value, 60, "the new measurement")
+        waitFor(lambda: again.report.measurement(segment, "volume")["value"] < value, 120, "the new measurement")
 
     def test_killedWorkerIsStartedAgain(self):
         self.delayDisplay("Kill the worker")

@@ -6,6 +6,7 @@ import shutil
 
 import numpy
 import qt
+import slicer
 
 from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.Listeners import Listeners
@@ -20,6 +21,7 @@ from UVLMReportLib.SegmentationNodes import (
     tagOf,
 )
 from UVLMReportLib.VolumeInput import ijkToRas, readingValues, writingArray
+from UVLMReportLib.WorkerClient import WorkerFailure, failureOf
 from UVLMShared.InSteps import InSteps
 from UVLMShared.SingleShot import later
 
@@ -27,6 +29,7 @@ PAUSE_MS = 200  # after the last change of a stroke
 EVENTS = ("SourceRepresentationModified", "SegmentModified", "SegmentAdded", "SegmentRemoved")
 VOLUME_TOLERANCE_ML = 0.001  # volumes are kept with three digits
 MEASURE_SECONDS = 120  # then the worker counts as hung
+TRIED_AGAIN = ("crashed", "timeout")  # kinds of failures after which the next worker may do it
 COARSE = 2  # the label map that tells sides and places is sent with every second voxel
 
 
@@ -37,7 +40,7 @@ class MaskEdits:
         measured(study, ids): masks were measured, their fields turned stale and the report was saved.
         added(study, id): the user drew a new segment; answer with `measure(id)` after `study.assign(id, finding)`.
         removed(study, id): a segment is gone and its sentences are flagged.
-        failed(failure): measuring did not work.
+        failed(failure): measuring did not work; after a crash it is tried once more, else with the next edit.
     """
 
     def __init__(self, study, client, folder):
@@ -53,7 +56,10 @@ class MaskEdits:
         self._known, self._asked = set(), set()
         self._work, self._request, self._context = None, None, None
         self._ready, self._dirty = False, False
-        self._waiting, self._postponed = set(), set()  # the second: measured with the next edit, after a failure
+        # ids that are to be measured, that are being measured, and that wait for the next edit or the right frame
+        self._waiting, self._measuring, self._postponed = set(), set(), set()
+        self._retried = False
+        self._volume, self._stopped = None, False  # the first: the node that is watched for its frame
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.connect("timeout()", self._look)
@@ -63,6 +69,13 @@ class MaskEdits:
         """True while the masks have not been looked at yet, or an edit has not been measured yet."""
         return self._segmentation is not None and (
             not self._ready or self._dirty or bool(self._waiting) or self._request is not None or self._working)
+
+    @property
+    def unmeasured(self):
+        """Names of the masks that were edited and not measured yet, as the user sees them."""
+        names = (self._waiting | self._measuring | self._postponed) & self._known
+        segments = [self._segmentation.GetSegment(name) for name in sorted(names)] if self._segmentation else []
+        return [segment.GetName() for segment in segments if segment is not None]
 
     @property
     def _working(self):
@@ -78,10 +91,30 @@ class MaskEdits:
         self._asked = set(self.study.assigned)
         for name in EVENTS:
             self._tags.append(self._segmentation.AddObserver(getattr(self._segmentation, name), self._touched))
+        self.followVolume()
         self._work = InSteps(self.shapes.updating(self._segmentation), self._begun, self._broken)
+
+    @property
+    def watching(self):
+        """True between `start` and `stop`, where there are masks."""
+        return self._segmentation is not None
+
+    def followVolume(self):
+        """Watches which frame the study's volume shows, where it is one of a sequence; lets a deleted one go."""
+        volume = self.study.volumeNode if self.study.frame is not None else None
+        if volume is self._volume:
+            return
+        if self._volume is not None:
+            self._volume.RemoveObserver(self._frameTag)
+        self._volume = volume
+        if volume is not None:
+            self._frameTag = volume.AddObserver(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, self._onFrame)
 
     def stop(self):
         """No callback comes any more; a measurement that the worker has begun is forgotten. It cannot start again."""
+        if self._stopped:
+            return
+        self._stopped = True
         timer = self._timer
         timer.stop()
         timer.disconnect("timeout()", self._look)  # Qt would keep this object, and the study, for ever
@@ -93,10 +126,12 @@ class MaskEdits:
         if self._segmentation is not None:
             for tag in self._tags:
                 self._segmentation.RemoveObserver(tag)
+        if self._volume is not None:
+            self._volume.RemoveObserver(self._frameTag)
         if self._context is not None:
             with contextlib.suppress(OSError):
                 os.remove(self._context["labels"])
-        self._segmentation, self._tags, self._request, self._context = None, [], None, None
+        self._segmentation, self._tags, self._request, self._context, self._volume = None, [], None, None, None
         self._waiting.clear()
         self._ready = self._dirty = False
         for listeners in (self.measured, self.added, self.removed, self.failed):
@@ -110,18 +145,28 @@ class MaskEdits:
     # ---- what changed
 
     def _begun(self, changed):
-        """The masks have been looked at for the first time. Those with another volume than the report says were edited
-        just now, or before the scene was saved, and not measured."""
+        """The masks have been looked at for the first time. What is not as the report says was done just now, before
+        the scene was saved, or before this module was opened: removed masks, other volumes, unnamed new masks."""
         self._ready = True
         if not self.study.exists:
             return
+        for name in sorted({row["id"] for row in self.study.report.segments} - self._known):
+            self._gone(name)
         volumes = {row["segment"]: row["value"] for row in self.study.report.measurements if row["name"] == "volume"}
         for name in sorted(self._known):
             if self._labelOf(name) and abs(volumes.get(name, 0.0) - self._millilitres(name)) > VOLUME_TOLERANCE_ML:
                 self._waiting.add(name)
+            else:
+                self._ask(name)
         if self._dirty:
             self._timer.start(PAUSE_MS)
         self._next()
+
+    def _ask(self, name):
+        """Has the user asked, once, what a mask shows that nobody named and that is not empty."""
+        if not self._labelOf(name) and name not in self._asked and self.shapes.voxelsOf(name):
+            self._asked.add(name)
+            self.added(self.study, name)
 
     def _millilitres(self, name):
         image = self._segmentation.GetSegment(name).GetRepresentation(LABELMAP)
@@ -148,12 +193,15 @@ class MaskEdits:
         now = set(segmentIds(self._segmentation))
         gone, self._known = self._known - now, now
         for name in sorted(gone):
-            self._waiting.discard(name)
-            self._asked.discard(name)
-            self.study.setMasksEdited()
-            self._removeFromReport(name)
-            self.study.saveReport()
-            self.removed(self.study, name)
+            self._gone(name)
+
+    def _gone(self, name):
+        self._waiting.discard(name)
+        self._asked.discard(name)
+        self.study.setMasksEdited()
+        self._removeFromReport(name)
+        self.study.saveReport()
+        self.removed(self.study, name)
 
     def _looked(self, changed):
         if self._segmentation is None or not self.study.exists:
@@ -165,9 +213,8 @@ class MaskEdits:
         for name in sorted(changed & self._known):
             if self._labelOf(name):
                 self._waiting.add(name)
-            elif name not in self._asked and self.shapes.voxelsOf(name):
-                self._asked.add(name)
-                self.added(self.study, name)
+            else:
+                self._ask(name)
         self._next()
 
     def _labelOf(self, name):
@@ -176,7 +223,17 @@ class MaskEdits:
         return tagOf(segment, TAG_LABEL) if segment is not None else ""
 
     def _broken(self, error):
-        self.failed(error)
+        self.failed(failureOf(error))
+
+    def _onFrame(self, caller, event):
+        if self._postponed:
+            later(0, self._onFrameShown)
+
+    def _onFrameShown(self):
+        """The sequence shows another frame: what waits for that of the report is measured."""
+        if self._segmentation is not None and self.study.exists and not self.study.otherFrame:
+            self._waiting |= self._postponed
+            self._next()
 
     # ---- measuring
 
@@ -189,6 +246,11 @@ class MaskEdits:
         self._postponed.clear()
         if self.study.volumeNode is None or not names:
             return
+        if self.study.otherFrame:
+            self._postponed |= set(names)
+            self.failed(WorkerFailure(self.study.otherFrame, "frame"))
+            return
+        self._measuring = set(names)
         self._count += 1
         folder = os.path.join(self._folder, f"measure-{os.getpid()}-{id(self)}-{self._count}")
         if self._context is not None and any(self._isOrgan(name) for name in names):
@@ -247,16 +309,17 @@ class MaskEdits:
                                             timeout=MEASURE_SECONDS)
 
     def _took(self, result, names, folder):
-        self._request = None
+        self._request, self._retried = None, False
+        self._measuring.clear()
         shutil.rmtree(folder, ignore_errors=True)
         if self._segmentation is None or not self.study.exists:
             return
         report, drawn = self.study.report, self.study.assigned
-        known = {row["id"] for row in report.segments}
+        known, there = {row["id"] for row in report.segments}, segmentIds(self._segmentation)
         report.apply_measurements([row for row in result["measurements"] if row["segment"] in known],
                                   [row for row in result["segments"] if row["id"] in known])
         for row in result["segments"]:
-            if row["id"] not in known:
+            if row["id"] not in known and row["id"] in there:  # it may have been removed meanwhile
                 own = [value for value in result["measurements"] if value["segment"] == row["id"]]
                 report.segment_added(row["id"], drawn.get(row["id"]) or None, row, own)
         for name in result["empty"]:
@@ -269,9 +332,12 @@ class MaskEdits:
         if name in {row["id"] for row in self.study.report.segments}:  # not one that the user drew and nobody named
             self.study.report.segment_removed(name)
 
-    def _refused(self, failure, names, folder):
-        self._request = None
-        self._postponed |= set(names)
+    def _refused(self, error, names, folder):
+        self._request, failure = None, failureOf(error)
+        self._measuring.clear()
+        again = failure.kind in TRIED_AGAIN and not self._retried
+        (self._waiting if again else self._postponed).update(names)
+        self._retried = again
         shutil.rmtree(folder, ignore_errors=True)
         self.failed(failure)
         self._next()

@@ -21,7 +21,8 @@ class MasksPanel:
         self.ui, self.logic = ui, logic
         self.chosen = Listeners()
         self.study, self.question = None, None
-        self._questions = []  # that are open, with `question` as the last
+        self._questions = []  # [(question, study, segment id)] that are open, with `question` as the last
+        self._unanswered = []  # [(study, segment id)] whose question was closed with their study
         self._shown = None, None  # (study, id of its segmentation) that the table shows
         self._before, self._filling = {}, False
         self._surfaces = None  # InSteps, while surfaces are made
@@ -62,6 +63,7 @@ class MasksPanel:
             self.ui.show3DCheckBox.setChecked(node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
                                               and bool(node.GetDisplayNode().GetVisibility3D()))
         self._filling = False
+        self._askAgain()
 
     def onStudyChanged(self):
         """Somebody changed the study; the node with its masks may be gone."""
@@ -229,18 +231,34 @@ class MasksPanel:
             node.GetDisplayNode().SetOpacity(value)
 
     def _onSegmentAdded(self, study, segmentId):
-        """Asks what a mask shows that was drawn without the menu."""
+        """Asks what a mask shows that was drawn without the menu; where another study is shown, once this one is."""
+        if study is not self.study:
+            self._unanswered.append((study, segmentId))
+            return
         title = study.segmentationNode.GetSegmentation().GetSegment(segmentId).GetName()
         there = self._organs(study)
         missing = [label for label in drawableOrgans() if label.name not in there]
         self.question = FindingQuestion(
             title, lambda finding, organ: self._assign(study, segmentId, finding, organ), missing)
-        self._questions = [*(one for one in self._questions if one.window.visible), self.question]
+        self._questions = [*(row for row in self._questions if row[0].window.visible),
+                           (self.question, study, segmentId)]
 
     def _closeQuestions(self):
-        for question in self._questions:
+        for question, study, segmentId in self._questions:
+            if question.window.visible:
+                self._unanswered.append((study, segmentId))
             question.close()
         self._questions = []
+
+    def _askAgain(self):
+        """Asks about the masks of the study that is shown now what was not answered when it was shown before."""
+        node = self.segmentationNode
+        own = [row for row in self._unanswered if row[0] is self.study]
+        self._unanswered = [row for row in self._unanswered if row[0] is not self.study and row[0].exists]
+        for study, segmentId in own if node is not None else ():
+            segment = node.GetSegmentation().GetSegment(segmentId)
+            if segment is not None and not tagOf(segment, TAG_LABEL) and segmentId not in study.assigned:
+                self._onSegmentAdded(study, segmentId)
 
     def _assign(self, study, segmentId, finding, organ):
         node = study.segmentationNode

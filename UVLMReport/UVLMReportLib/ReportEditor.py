@@ -27,7 +27,8 @@ class ReportEditor:
     `refused`: Listeners (text): a change that the report did not take, and why.
     """
 
-    def __init__(self, ui):
+    def __init__(self, ui, unmeasured=lambda study: []):
+        """`unmeasured`: gives the names of the study's masks that were edited and not measured yet."""
         self.ui = ui
         self.study = None
         self.sentenceEntered, self.refused = Listeners(), Listeners()
@@ -36,7 +37,7 @@ class ReportEditor:
         self.findBar = FindBar(ui, self.text, self.marks)
         self.checks = ChecksList(ui, self.change, self.goTo)
         self.changesView = ChangesView(ui)
-        self.signing = Signing(ui, self.change)
+        self.signing = Signing(ui, self.change, lambda: unmeasured(self.study))
         self.menu = qt.QMenu(ui.insertButton)
         ui.insertButton.setMenu(self.menu)
         self.insertMenu = InsertMenu(self.menu, self.change, self.place, self.goTo)

@@ -15,7 +15,7 @@ from UVLMReportLib.MaskEdits import MaskEdits
 from UVLMReportLib.SegmentationNodes import TAG_FINDING, TAG_LABEL, centreRas
 from UVLMReportLib.StudyScene import StudyScene, importingReport
 from UVLMReportLib.VolumeInput import VolumeRefusal
-from UVLMReportLib.WorkerClient import WorkerClient, WorkerFailure
+from UVLMReportLib.WorkerClient import WorkerClient, WorkerFailure, failureOf
 from UVLMShared.InSteps import InSteps
 from UVLMShared.SingleShot import later
 
@@ -109,6 +109,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         Raises:
             VolumeRefusal: not a CT, another run is going on, or (with `canHarden`) a transform that is not linear.
+            WorkerFailure: there is no room for the files of the run.
         """
         if self.isRunning():
             raise VolumeRefusal(_("A report is being generated already; wait for it or cancel it."))
@@ -118,9 +119,12 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if VolumeInput.needsHardening(volumeNode):
             raise VolumeRefusal(_("'{name}' is under a transform that is not linear. Make a hardened copy of it and "
                                   "read that.").format(name=volumeNode.GetName()), canHarden=True)
-        self.runningVolumeId = volumeNode.GetID()
-        run = self._runFolder = os.path.join(self.folder, f"run-{uuid.uuid4().hex[:8]}")
-        os.makedirs(run)
+        run = os.path.join(self.folder, f"run-{uuid.uuid4().hex[:8]}")
+        try:
+            os.makedirs(run)  # before anything says that a run goes on
+        except OSError as error:
+            raise failureOf(error) from error
+        self.runningVolumeId, self._runFolder = volumeNode.GetID(), run
         for text in self.remarksOf(volumeNode):
             self.remarked("info", text)
         self.stateChanged()
@@ -167,7 +171,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
     def _runEnded(self, failure):
         self._endRun()
-        self.runFailed(failure)
+        self.runFailed(failureOf(failure))
 
     def _endRun(self):
         run, self._runFolder = self._runFolder, None
@@ -193,6 +197,11 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """True while an edit of the study's masks has not been measured yet."""
         edits = self._edits.get(study.reportNodeId)
         return edits is not None and edits.pending
+
+    def unmeasured(self, study):
+        """Names of the masks that were edited and not measured yet, as the user sees them."""
+        edits = self._edits.get(study.reportNodeId)
+        return edits.unmeasured if edits is not None else []
 
     def measureSegment(self, study, segmentId):
         """Measures one mask now; studyChanged follows."""
@@ -278,10 +287,13 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if self.isRunning() and not slicer.mrmlScene.IsClosing() and self.runningVolume() is None:
             self.cancel()  # nobody is left to show the result to
         for key, edits in list(self._edits.items()):
-            if not edits.study.exists or edits.study.segmentationNode is None:
-                edits.stop()
+            edits.followVolume()
+            if not edits.study.exists:
                 del self._edits[key]
-                self.studyChanged(edits.study)
+            elif not edits.watching or edits.study.segmentationNode is not None:
+                continue
+            edits.stop()
+            self.studyChanged(edits.study)
 
     def shutdown(self):
         """Ends run, timers, observers and child at once; nothing is called afterwards."""

@@ -26,7 +26,7 @@ class ReportPanel:
         makeCoreImportable()
         self.ui, self.logic, self.study = ui, logic, None
         self.inputs = InputsPanel(ui, logic)
-        self.editor = ReportEditor(ui)
+        self.editor = ReportEditor(ui, logic.unmeasured)
         self.findings = FindingsTable(ui, self.editor.change)
         self.masks = MasksPanel(ui, logic)
         self.attribution = AttributionOverlay(ui)
@@ -76,7 +76,11 @@ class ReportPanel:
             self.showStudy(self.logic.studyOf(node) if node is not None else None)
 
     def showStudy(self, study):
-        """Shows a study (StudyScene) in all parts, or nothing."""
+        """Shows a study (StudyScene) in all parts, or nothing; nothing for one that cannot be read, and says why."""
+        damage = study.damage if study is not None and study.exists else ""
+        if damage:
+            self.inputs.say(damage, True)
+            study = None
         same = study is self.study
         self.study = study
         if not same:
@@ -107,7 +111,9 @@ class ReportPanel:
             self.showStudy(study)
 
     def _onStudyChanged(self, study):
-        if study is self.study and study.exists:
+        if study is self.study and not study.exists:  # its report was deleted; there may be an earlier one
+            self.showVolume(self.inputs.volumeNode)
+        elif study is self.study:
             self.findings.setStudy(study)
             self.masks.onStudyChanged()
             self.editor.onStudyChanged()

@@ -15,37 +15,62 @@ class Signing:
 
     Args:
         change: runs a function of the report and saves it.
+        unmeasured: gives the names of the masks that were edited and not measured yet.
     """
 
-    def __init__(self, ui, change):
-        self.ui, self.change = ui, change
+    def __init__(self, ui, change, unmeasured):
+        self.ui, self.change, self.unmeasured = ui, change, unmeasured
         self.report, self.dialog = None, None
         ui.signButton.connect("clicked()", self.ask)
-        ui.addendumButton.connect("clicked()", self.startAddendum)
+        ui.addendumButton.connect("clicked()", self.onAddendum)
 
     def show(self, report):
-        """Shows the state of a report, or of none."""
+        """Shows the state of a report, or of none. An open dialog follows its report, or closes with it."""
+        if self._asking and report is not self.report:
+            self.dialog.close()
         self.report = report
         state = report.state if report is not None else None
         self.ui.reportState.setText("" if report is None else stateText(report))
         self.ui.signButton.setVisible(state in ("draft", "addendum"))
         self.ui.signButton.setText(_("Sign addendum…") if state == "addendum" else _("Sign…"))
-        self.ui.addendumButton.setVisible(state == "signed")
+        self.ui.addendumButton.setVisible(state in ("signed", "addendum"))
+        self.ui.addendumButton.setText(_("Discard addendum") if state == "addendum" else _("Addendum…"))
+        if self._asking:
+            self.dialog.show(self.points())
+
+    @property
+    def _asking(self):
+        return self.dialog is not None and self.dialog.window.visible
+
+    def points(self):
+        """What is still open, with the masks that are not measured yet."""
+        from uvlm_core.report.editing.states import OpenPoint
+
+        text = _("The mask '{name}' was edited and is not measured yet: sizes in the text may be those of before.")
+        return self.report.open_points() + [OpenPoint("unmeasured", text.format(name=name))
+                                            for name in self.unmeasured()]
 
     def ask(self):
         """Opens the dialog; it signs when it is accepted."""
         if self.report is None:
             return
-        self.dialog = SignDialog(self.report.open_points(), self.sign)
+        self.dialog = SignDialog(self.points(), self.sign)
         self.dialog.window.open()
 
     def sign(self, name):
         """Signs in the name of somebody, who is remembered for the next time."""
         Settings.setValue("signer", name)
-        self.change(lambda report: report.sign(name))
+        more = [point for point in self.points() if point.kind == "unmeasured"]
+        self.change(lambda report: report.sign(name, more))
 
-    def startAddendum(self):
-        """Opens a new section below the signed text, which stays as it is."""
+    def onAddendum(self):
+        """Opens a new section below the signed text, which stays as it is; or takes the open one out again."""
+        if self.report is not None and self.report.state == "addendum":
+            opened = self.report.addenda[-1]
+            if not opened.text or slicer.util.confirmOkCancelDisplay(
+                    _("Discard the addendum and what is written in it?"), _("Discard addendum")):
+                self.change(lambda report: report.discard_addendum())
+            return
         name = Settings.value("signer", "")
         self.change(lambda report: report.start_addendum(name or _("unnamed")))
 
@@ -58,15 +83,11 @@ class SignDialog:
         self.window = qt.QDialog(slicer.util.mainWindow())
         self.window.setWindowTitle(_("Sign the report"))
         layout = qt.QVBoxLayout(self.window)
-        text = (_("Still open ({count}). You can sign all the same; the list is kept with the signature.").format(
-            count=len(points)) if points else _("Nothing is open: no contradiction and no outdated measurement."))
-        self.label = qt.QLabel(text)
+        self.label = qt.QLabel()
         self.label.setWordWrap(True)
         layout.addWidget(self.label)
         self.list = qt.QListWidget()
         self.list.setWordWrap(True)
-        self.list.addItems([point.message for point in points])
-        self.list.setVisible(bool(points))
         layout.addWidget(self.list)
         row = qt.QHBoxLayout()
         layout.addLayout(row)
@@ -87,7 +108,26 @@ class SignDialog:
         self.cancelButton.connect("clicked()", self.window.reject)
         self.name.connect("textChanged(QString)", self._onName)
         self.window.resize(420, 320 if points else 160)
+        self._shown = None
+        self.show(points)
         self._onName()
+
+    def show(self, points):
+        """Lists what is still open; again when that changes while the dialog is open."""
+        messages = [point.message for point in points]
+        if messages == self._shown:
+            return
+        self._shown = messages
+        self.label.setText(
+            _("Still open ({count}). You can sign all the same; the list is kept with the signature.").format(
+                count=len(points)) if points else _("Nothing is open: no contradiction and no outdated measurement."))
+        self.list.clear()
+        self.list.addItems(messages)
+        self.list.setVisible(bool(points))
+
+    def close(self):
+        """Closes it without signing."""
+        self.window.reject()
 
     def _onName(self, *ignored):
         self.button.setEnabled(bool(self.name.text.strip()))

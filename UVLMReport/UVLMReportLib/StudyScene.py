@@ -133,6 +133,22 @@ class StudyScene:
         node = self.reportNode
         return node is not None and node.GetAttribute(MASKS_EDITED) == "1"
 
+    @property
+    def frame(self):
+        """Index from 0 of the sequence's frame that was read; None where the volume showed no sequence."""
+        text = self.reportNode.GetAttribute(FRAME) if self.exists else None
+        return int(text) if text else None
+
+    @property
+    def otherFrame(self):
+        """Which frame the report is of and which is shown, a sentence, where these differ; "" else."""
+        shown = frameOf(self.volumeNode) if self.frame is not None and self.volumeNode is not None else None
+        if shown is None or shown[0] == self.frame:
+            return ""
+        return _("The report is of frame {own} of the sequence '{name}', but frame {shown} is shown. Go back to frame "
+                 "{own}: masks are measured, and cases kept and exported, on that.").format(
+            own=self.frame + 1, name=shown[2], shown=shown[0] + 1)
+
     def setMasksEdited(self):
         """Remembers that the masks are no longer those of the run."""
         self.reportNode.SetAttribute(MASKS_EDITED, "1")
@@ -168,6 +184,18 @@ class StudyScene:
                 self._report, self._reportText = EditableReport.from_json(text), text
             self._reportTime = node.GetMTime()
         return self._report
+
+    @property
+    def damage(self):
+        """Why the report node cannot be read, a sentence; "" where it can."""
+        makeCoreImportable()
+        from uvlm_core.errors import EditError
+
+        try:
+            self.report  # noqa: B018
+        except EditError as error:
+            return str(error)
+        return ""
 
     def keepReport(self):
         """Puts the report into its node, in less than a millisecond: after every keystroke, because nothing tells that
@@ -212,7 +240,7 @@ class StudyScene:
     @property
     def touched(self):
         """True where the user has put work into it: it must not be replaced silently."""
-        return self.masksEdited or bool(self.report.changes) or self.report.state != "draft"
+        return self.masksEdited or bool(self.damage) or bool(self.report.changes) or self.report.state != "draft"
 
     def remove(self):
         """Takes the study's nodes, but not its volume, out of the scene."""

@@ -13,7 +13,7 @@ from slicer.i18n import tr as _
 
 from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.VolumeInput import writing, writingArray
-from UVLMReportLib.WorkerClient import WorkerFailure
+from UVLMReportLib.WorkerClient import WorkerFailure, failureOf
 
 GONE = _("The volume or the masks of this report were deleted; without them it cannot be written. Load the scan again "
          "and generate a new report.")
@@ -46,6 +46,9 @@ def send(logic, study, method, params, done, failed):
     if study.volumeNode is None or study.segmentationNode is None:
         failed(WorkerFailure(GONE, "deleted"))
         return
+    if study.otherFrame:
+        failed(WorkerFailure(study.otherFrame, "frame"))
+        return
     scratch = os.path.join(logic.folder, f"write-{uuid.uuid4().hex[:8]}")
 
     def end(function, value):
@@ -56,12 +59,14 @@ def send(logic, study, method, params, done, failed):
         logic.worker.request(method, params(prepared), lambda result: end(done, result),
                              lambda failure: end(failed, failure))
 
-    logic.inSteps(preparing(study, scratch), written, lambda error: end(failed, error))
+    logic.inSteps(preparing(study, scratch), written, lambda error: end(failed, failureOf(error)))
 
 
 def preparing(study, scratch):
     """Writes what the worker needs into the folder `scratch`; a generator for InSteps, returns params for it."""
     os.makedirs(scratch, exist_ok=True)
+    if study.volumeNode is None:  # the scene was closed before the first step
+        raise WorkerFailure(GONE, "deleted")
     volume = yield from writing(study.volumeNode, os.path.join(scratch, "volume.npy"))
     if study.volumeNode is None or study.segmentationNode is None:
         raise WorkerFailure(GONE, "deleted")

@@ -39,6 +39,18 @@ class WorkerFailure(Exception):
         self.data = data or {}
 
 
+def failureOf(error):
+    """Any error as one that can be told: a WorkerFailure or VolumeRefusal is one already."""
+    if hasattr(error, "kind"):
+        return error
+    if isinstance(error, OSError):
+        text = _("Files for the model cannot be written: {reason} ({path}).").format(
+            reason=error.strerror or error, path=error.filename or slicer.app.temporaryPath)
+        what = _("Make room there, or choose another temporary folder in Slicer's settings.")
+        return WorkerFailure(text, "input", whatToDo=what)
+    return WorkerFailure(f"{type(error).__name__}: {error}", "internal")
+
+
 class Request:
     """One message that waits for its answer."""
 

@@ -20,7 +20,8 @@ def on_signals(numbers: tuple[int, ...], act: Callable[[], None]) -> None:
         os.set_blocking(writer, False)  # asked for by set_wakeup_fd
 
     def wait() -> None:
-        os.read(reader, 1)
+        while os.read(reader, 1)[0] not in numbers:  # a library may have handlers of its own
+            pass
         act()
 
     threading.Thread(target=wait, daemon=True, name="uvlm_signals").start()

@@ -21,6 +21,9 @@ def status_lines(report) -> list[str]:
                                if change.kind in _MASKS))
     if since:
         lines.append(f"Masks were {' and '.join(since)} after the report was signed.")
+    overruled = [change.target for change in report.changes[_signed_at(report):] if change.kind == "overrule_finding"]
+    if overruled:
+        lines.append(f"Set by the reader after the report was signed: {', '.join(dict.fromkeys(overruled))}.")
     return lines
 
 

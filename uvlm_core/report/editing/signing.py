@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from uvlm_core.errors import EditError
@@ -52,13 +53,14 @@ class Signing(FindingEdits):
         return points + [OpenPoint("offer", f"For the new mask '{offer.segment}' a sentence is offered: {offer.text}")
                          for offer in self.offers]
 
-    def sign(self, name: str) -> Signature:
+    def sign(self, name: str, more_points: Sequence[OpenPoint] = ()) -> Signature:
         """Signs the report, or its open addendum; the text can no longer be changed then, nor the signing undone.
 
         Open points do not stop it; they are kept with the signature.
 
         Args:
             name: who signs.
+            more_points: what is open beyond `open_points`, such as masks that are not measured yet.
 
         Raises:
             EditError: no name, or nothing to sign.
@@ -73,7 +75,7 @@ class Signing(FindingEdits):
         text = self._text_of([opened.section] if opened else self._body_sections)
         if not text:
             raise EditError(f"There is no text to sign in the {'addendum' if opened else 'report'}.")
-        signature = Signature(name, self._now(), text, sha256_of(text), tuple(self.open_points()))
+        signature = Signature(name, self._now(), text, sha256_of(text), (*self.open_points(), *more_points))
         if opened:
             self._addenda = tuple(replace(row, signature=signature) if row is opened else row for row in self._addenda)
         else:
