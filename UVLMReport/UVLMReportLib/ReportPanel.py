@@ -13,6 +13,7 @@ from UVLMShared.Bootstrap import makeCoreImportable
 from UVLMShared.SingleShot import singleShot
 
 ASK_WORKER_MS = 300  # after the module was opened, so that it opens at once
+GONE_MS = 300  # after a report was removed: a run that replaces it puts the new one there meanwhile
 
 
 class ReportPanel:
@@ -33,6 +34,7 @@ class ReportPanel:
         self.export = ExportPanel(ui, logic, self.editor.flush)
         self.links = SliceLinks(logic)
         self.askTimer = singleShot(ASK_WORKER_MS, self.inputs.askWorker)
+        self.goneTimer = singleShot(GONE_MS, self._onGone)
         self._asked = False
         self._connect()
 
@@ -96,6 +98,7 @@ class ReportPanel:
     def cleanup(self):
         """Lets go of views, timers and windows."""
         self.askTimer.stop()
+        self.goneTimer.stop()
         self.inputs.cleanup()
         self.editor.cleanup()
         self.attribution.hide()
@@ -111,12 +114,17 @@ class ReportPanel:
             self.showStudy(study)
 
     def _onStudyChanged(self, study):
-        if study is self.study and not study.exists:  # its report was deleted; there may be an earlier one
-            self.showVolume(self.inputs.volumeNode)
+        if study is self.study and not study.exists:
+            self.goneTimer.start()
         elif study is self.study:
             self.findings.setStudy(study)
             self.masks.onStudyChanged()
             self.editor.onStudyChanged()
+
+    def _onGone(self):
+        """The report that is shown was deleted: an earlier one of its volume is shown, or nothing."""
+        if self.study is not None and not self.study.exists:
+            self.showVolume(self.inputs.volumeNode)
 
     def _onFindingChosen(self, finding, segmentIds):
         self.links.showMasks(segmentIds)
