@@ -58,6 +58,19 @@ def test_the_seed_decides_and_the_order_of_rows_does_not(many, tmp_path):
     assert all(case.split == "" for case in read_table(many).cases)  # another table was asked for
 
 
+@pytest.mark.parametrize("out", ["splits/a.csv", "data/a.csv", "same.csv"])
+def test_a_split_in_another_folder_leads_to_the_same_files(out, tmp_path):
+    rows = [Case("x", "x.nii.gz", root="data"), Case("y", "data/y.nii.gz"), Case("z", "z.nii.gz", root="../beside")]
+    table = read_table(write_table(tmp_path / "cases.csv", rows))
+    cases = split_table(tmp_path / "cases.csv", tmp_path / out, validation=0.5, test=0)
+    written = read_table(tmp_path / out)
+    assert written.cases == cases
+    for before, after in zip(table.cases, written.cases, strict=True):
+        assert written.path(after, after.image) == table.path(before, before.image)
+    if out == "same.csv":  # table and data may be moved together
+        assert [case.root for case in cases] == [case.root for case in rows]
+
+
 def test_what_is_split_stays_unless_everything_is_split_anew(many):
     cases = read_table(many).cases
     for case in cases[:100]:

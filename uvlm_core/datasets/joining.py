@@ -8,7 +8,7 @@ from pathlib import Path
 
 from uvlm_core.datasets.mapping import Mapping
 from uvlm_core.datasets.problems import Problem
-from uvlm_core.datasets.table import Case, CaseTable, read_table, write_table
+from uvlm_core.datasets.table import Case, moved, read_table, write_table
 from uvlm_core.errors import CaseError
 
 OWN = ("case_id", "source", "root", "labels", "label_names", "masks", "known_labels", "findings", "extra")
@@ -39,14 +39,6 @@ def join_tables(paths: list[str | Path], out: str | Path, mapping: Mapping | Non
                 joined[case.case_id] = _united(joined[case.case_id], case, mapping, problems)
     write_table(out, joined.values())
     return list(joined.values()), problems
-
-
-def moved(case: Case, table: CaseTable, out: Path) -> Case:
-    """The case with its root as seen from the folder of the table `out`."""
-    base = out.absolute().parent
-    root = Path(os.path.normpath(table.folder / case.root))
-    return replace(case, root=Path(os.path.relpath(root, base)).as_posix() if root.is_relative_to(base)
-                   else root.as_posix())
 
 
 def _united(first: Case, second: Case, mapping: Mapping, problems: list[Problem]) -> Case:
