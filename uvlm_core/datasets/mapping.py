@@ -1,6 +1,7 @@
 """Which of UVLM's labels and findings the names of a data set mean: built in, and from the user's mapping file.
 
-A mapping file is JSON with up to three parts, each by source ("*": every source):
+A mapping file is JSON with up to three parts, each by source ("*": every source; the rules of a source also hold for
+rows in which it was joined with others):
 
     {"labels":   {"my-hospital": {"tumour": "liver_lesion", "vein": null}},
      "partly":   {"my-hospital": ["bowel"]},
@@ -61,7 +62,8 @@ class Mapping:
         return [label.name for label in labels() if label.name in whole - missing - self._partly(case.source)]
 
     def _partly(self, source: str) -> set[str]:
-        rows = [*_lists(self.own, source), *_lists(_built_in(), source)]
+        # of united sources the lists of UVLM were already followed when they were joined, each in its own rows
+        rows = [*_lists(self.own, _sources(source)), *_lists(_built_in(), (source, "*"))]
         return {name for row in rows for name in row}
 
 
@@ -107,11 +109,17 @@ def _check_names(values: dict, path: Path) -> None:
 
 def _tables(values: dict, part: str, source: str) -> list[dict]:
     sources = values.get(part, {})
-    return [{_plain(name): ours for name, ours in sources[key].items()} for key in (source, "*") if key in sources]
+    return [{_plain(name): ours for name, ours in sources[key].items()} for key in _sources(source)
+            if key in sources]
 
 
-def _lists(values: dict, source: str) -> Iterable[list[str]]:
-    return [values.get("partly", {}).get(key, []) for key in (source, "*")]
+def _lists(values: dict, sources: Iterable[str]) -> Iterable[list[str]]:
+    return [values.get("partly", {}).get(key, []) for key in sources]
+
+
+def _sources(source: str) -> Iterable[str]:
+    """Whose rules hold, the first one first: those of the source, of all that were joined ("a+b"), of every source."""
+    return dict.fromkeys((source, *source.split("+"), "*"))
 
 
 @cache
