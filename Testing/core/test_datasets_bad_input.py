@@ -23,6 +23,7 @@ from uvlm_core.datasets.preparing import prepare_table
 from uvlm_core.datasets.table import Case, read_table, write_table
 from uvlm_core.errors import CaseError
 from uvlm_core.model.config import preset
+from uvlm_core.training.prepare import prepare
 
 WITH_SCANS = [kind for kind in BUILDERS if kind not in ("rexgroundingct", "radgenome-chestct")]  # the others bring none
 GRID = preset("demo").grid
@@ -188,12 +189,24 @@ def full_disk(count: int = 4096):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("on_error", ["skip", "stop"])
-def test_a_full_disk_ends_prepare_at_once_and_leaves_nothing_half_written(on_error, tmp_path):
+def test_a_full_disk_ends_prepare_at_once_and_leaves_nothing_half_written(on_error, packed, tmp_path, monkeypatch):
+    if not packed:
+        monkeypatch.setattr("uvlm_core.datasets.preparing.has_blosc", lambda: False)
     import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
     with full_disk(), pytest.raises(CaseError, match="cannot be written"):
         prepare_table(tmp_path / "cases.csv", tmp_path / "store", GRID, on_error=on_error)
     assert list((tmp_path / "store" / "cases").iterdir()) == []
+
+
+@pytest.mark.parametrize("on_error", ["skip", "stop"])
+def test_a_full_disk_ends_a_training_that_puts_its_cases_on_the_grid(on_error, tmp_path, capsys):
+    import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
+    source = {"name": "set", "kind": "table", "path": str(tmp_path / "cases.csv"), "on_error": on_error}
+    with full_disk(), pytest.raises(CaseError, match="s0000 cannot be written: File too large"):
+        prepare([source], GRID, tmp_path / "cases", None)
+    assert list((tmp_path / "cases").iterdir()) == [] and "left out" not in capsys.readouterr().err
 
 
 def test_prepare_goes_on_when_there_is_space_again(tmp_path):
