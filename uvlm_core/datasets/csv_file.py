@@ -1,7 +1,8 @@
-"""CSV files of other people's data sets: comma or semicolon, with or without a mark at the start, long texts."""
+"""CSV files and texts of other people's data sets: comma or semicolon, in whatever encoding, long texts."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ def read_rows(path: str | Path, needed: Sequence[str] = ()) -> list[dict[str, st
     """
     path = Path(path)
     try:
-        text = _decoded(path.read_bytes())
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise CaseError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
     if "\0" in text[:4096]:
@@ -59,7 +60,13 @@ def cell(row: dict[str, str], *names: str) -> str:
     return "" if value.lower() in ("nan", "none", "null", "n/a", "na") else value
 
 
-def _decoded(data: bytes) -> str:
+def decoded(data: bytes) -> str:
+    """The text of a file in UTF-8, in UTF-16 with its mark at the start, or else as Windows writes it (cp1252).
+
+    What is in none of them has the letter U+FFFD, or "\\0", in it.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:

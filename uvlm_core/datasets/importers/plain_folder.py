@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from uvlm_core.datasets.csv_file import cell, find_column, read_rows
+from uvlm_core.datasets.csv_file import cell, decoded, find_column, read_rows
 from uvlm_core.datasets.importers.beside import Place, belonging, place_of
 from uvlm_core.datasets.layout import (
     ImportOptions,
@@ -64,7 +64,7 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
         place = places[name]
         case = Case(as_case_id(name), relative(path, folder))
         if place in text_of:
-            case.report = texts[text_of[place]].read_text("utf-8", errors="replace").strip()
+            yield from _read_report(case, texts[text_of[place]], folder)
         if place in mask_of:
             case.labels, case.label_names = relative(masks[mask_of[place]][-1], folder), names
             if not names:
@@ -79,6 +79,16 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
     yield from _lost("masks", lost, "to no scan, or to one that has another")
     lost = ["/".join([*parents, name]) for parents, name in set(rows) - set(row_of.values())]
     yield from _lost("rows of the tables", lost, "to no scan")
+
+
+def _read_report(case: Case, path: Path, folder: Path) -> Iterator[Problem]:
+    text = decoded(path.read_bytes()).strip()
+    if "\ufffd" in text or "\0" in text:
+        yield Problem("error", case.case_id, "text", "its text has letters that cannot be read; expected is UTF-8, "
+                      "UTF-16 with its mark at the start, or cp1252", relative(path, folder),
+                      "Save it as UTF-8, or go on without it with --on-error skip.")
+        return
+    case.report = text
 
 
 def _lost(what: str, names: list[str], where: str) -> Iterator[Problem]:
@@ -159,8 +169,8 @@ def _is_mask(path: Path, folder: Path) -> bool:
 
 
 def _texts(folder: Path) -> dict[Place, Path]:
-    return {(path.relative_to(folder).parts[:-1], path.stem): path for path in sorted(folder.rglob("*.txt"))
-            if path.is_file() and path.stat().st_size < 1_000_000}
+    return {(path.relative_to(folder).parts[:-1], path.stem): path for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() == ".txt" and path.is_file() and path.stat().st_size < 1_000_000}
 
 
 def _rows(folder: Path) -> tuple[dict[Place, dict], list[Problem]]:
@@ -169,7 +179,7 @@ def _rows(folder: Path) -> tuple[dict[Place, dict], list[Problem]]:
     Tables that UVLM wrote here are not read: they say what an earlier import found, which may be repaired by now.
     """
     rows, unread = {}, []
-    for path in sorted(folder.glob("*.csv")):
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file()):
         found = read_rows(path)
         columns = list(found[0]) if found else []
         if not found or set(PROBLEM_COLUMNS) <= set(columns):
