@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,9 +37,26 @@ def is_scan_file(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
-def below(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """Scan and mask files below a folder, sorted by path."""
-    return sorted(path for path in folder.glob(pattern) if is_scan_file(path))
+def walked(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it, each with the names of its files.
+
+    Linked folders are entered after the others, and no folder twice: links may lead in circles.
+    """
+    seen, waiting = set(), [folder]
+    while waiting:
+        for place, folders, names in os.walk(waiting.pop(0)):
+            if os.path.realpath(place) in seen:
+                folders.clear()
+                continue
+            seen.add(os.path.realpath(place))
+            waiting += [path for name in sorted(folders) if (path := Path(place, name)).is_symlink()]
+            yield Path(place), sorted(names)
+
+
+def below(folder: Path, pattern: str | None = None) -> list[Path]:
+    """Scan and mask files below a folder at any depth, or of the paths of a pattern; sorted by path."""
+    paths = folder.glob(pattern) if pattern else (place / name for place, names in walked(folder) for name in names)
+    return sorted(path for path in paths if is_scan_file(path))
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from uvlm_core.datasets.layout import (
     relative,
     sex_of,
     stem,
+    walked,
 )
 from uvlm_core.datasets.problems import COLUMNS as PROBLEM_COLUMNS
 from uvlm_core.datasets.problems import Problem, first_of
@@ -126,7 +126,7 @@ def _scans(folder: Path, dicom: list[Path]) -> dict[str, Path]:
 
 def _dicom_folders(folder: Path) -> tuple[list[Path], list[Path]]:
     """Folders with DICOM files, the chosen one included; and those that also hold such folders, which are no scan."""
-    found = [Path(place) for place, _, names in os.walk(folder) if _has_dicom(Path(place), names)]
+    found = [place for place, names in walked(folder) if _has_dicom(place, names)]
     around = {parent for path in found for parent in path.parents}
     return sorted(set(found) - around), sorted(set(found) & around)
 
@@ -169,8 +169,9 @@ def _is_mask(path: Path, folder: Path) -> bool:
 
 
 def _texts(folder: Path) -> dict[Place, Path]:
-    return {(path.relative_to(folder).parts[:-1], path.stem): path for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() == ".txt" and path.is_file() and path.stat().st_size < 1_000_000}
+    paths = sorted(place / name for place, names in walked(folder) for name in names if name.lower().endswith(".txt"))
+    return {(path.relative_to(folder).parts[:-1], path.stem): path for path in paths
+            if path.is_file() and path.stat().st_size < 1_000_000}
 
 
 def _rows(folder: Path) -> tuple[dict[Place, dict], list[Problem]]:
