@@ -130,6 +130,45 @@ def test_a_label_that_is_neither_0_nor_1(kind, file, tmp_path):
     assert "Lung nodule" not in case.findings
 
 
+@pytest.mark.parametrize(("kind", "file", "changes", "words"), [
+    ("plain-folder", "list.csv", {"patient": "other"}, "patient is 'p2' in list.csv row 2 and 'other' in .* row 4"),
+    ("plain-folder", "list.csv", {"Nodule": "0"}, "Nodule is '1' in .* row 2 and '0' in .* row 4"),
+    ("ct-rate", "dataset/radiology_text_reports/train_reports.csv", {"Findings_EN": "Normal.", "Impressions_EN": "No."},
+     "Findings_EN is 'There is consolidation in the right uppe…' in .* row 2 and 'Normal.' in .* row 3"),
+    ("ct-rate", "dataset/multi_abnormality_labels/train_predicted_labels.csv", {"Consolidation": "0"},
+     "Consolidation is '1' in .* row 2 and '0' in .* row 4"),
+    ("abdomen-atlas", "AbdomenAtlas3.0MiniWithMeta.csv", {"structured report": "Liver: Lesion."},
+     "structured report is 'Liver: No lesion. Kidney: Normal.' in .* row 2 and 'Liver: Lesion.' in .* row 4"),
+    ("totalsegmentator", "meta.csv", {"split": "test"}, "split is 'train' in .* row 2 and 'test' in .* row 4")])
+def test_rows_that_contradict_each_other_are_named_and_neither_is_taken(kind, file, changes, words, tmp_path):
+    path = built(kind, tmp_path) / file
+    rows = read_rows(path)
+    whole, _ = import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv")
+    table(path, [*rows, rows[0]])  # said twice
+    assert import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv")[0] == whole
+    table(path, [*rows, {**rows[0], **changes}])
+    with pytest.raises(CaseError, match=words):
+        import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv", "stop")
+    cases, problems = import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv", "skip")
+    about = {problem.case_id for problem in problems if problem.kind == "contradiction"}
+    assert len(cases) == len(whole) and about
+    for case, before in zip(cases, whole, strict=True):
+        lost = [name for name in ("patient_id", "report", "findings", "split")
+                if getattr(case, name) != getattr(before, name)]
+        assert len(lost) == (case.case_id in about)
+        assert all(not getattr(case, name) or set(case.findings) < set(before.findings) for name in lost)
+
+
+def test_several_tables_of_one_scan_complete_each_other(tmp_path):
+    folder = plain_folder(tmp_path / "set")
+    table(folder / "more.csv", [{"file": "second.nii.gz", "Patient": "", "age": "54", "lesion": "1"},
+                                {"file": "second.nii.gz", "Patient": "p2", "age": "54.0", "lesion": "2"}])
+    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
+    second = next(case for case in cases if case.case_id == "second")
+    assert (second.patient_id, second.age, second.findings) == ("p2", 54, {"Lung nodule": 1})
+    assert "contradiction" not in {problem.kind for problem in problems}
+
+
 def test_a_missing_report_is_named_and_no_reason_to_refuse(tmp_path):
     folder = ct_rate(tmp_path / "set")
     (folder / "dataset" / "radiology_text_reports" / "train_reports.csv").unlink()

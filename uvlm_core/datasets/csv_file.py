@@ -49,15 +49,20 @@ def read_rows(path: str | Path, needed: Sequence[str] = ()) -> list[dict[str, st
 
 def find_column(row: dict[str, str], *names: str) -> str | None:
     """The column of a row that has one of the names, whatever their case, spaces and underscores; else None."""
-    own = {_plain(name): name for name in row}
-    return next((own[_plain(name)] for name in names if _plain(name) in own), None)
+    own = {plain(name): name for name in row}
+    return next((own[plain(name)] for name in names if plain(name) in own), None)
 
 
 def cell(row: dict[str, str], *names: str) -> str:
     """The stripped cell of the first of these columns that is there, "" where none is or it is a word for nothing."""
     column = find_column(row, *names)
     value = (row[column] if column else "").strip()
-    return "" if value.lower() in ("nan", "none", "null", "n/a", "na") else value
+    return "" if says_nothing(value) else value
+
+
+def says_nothing(value: str) -> bool:
+    """Whether a cell is empty or has a word for nothing."""
+    return value.strip().lower() in ("", "nan", "none", "null", "n/a", "na")
 
 
 def decoded(data: bytes) -> str:
@@ -77,17 +82,18 @@ def _separator(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name without what may differ: case, spaces, underscores and the like."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _renamed(header: list[str], needed: Sequence[str], path: Path) -> list[str]:
-    own = {_plain(name): number for number, name in enumerate(header)}
-    missing = [name for name in needed if _plain(name) not in own]
+    own = {plain(name): number for number, name in enumerate(header)}
+    missing = [name for name in needed if plain(name) not in own]
     if missing:
         raise CaseError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}. "
                         "Check that it is the right file, or rename its columns.")
     out = list(header)
     for name in needed:
-        out[own[_plain(name)]] = name
+        out[own[plain(name)]] = name
     return out
