@@ -13,7 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from dataset_folders import BUILDERS, ct_rate, kept_cases, phantom, plain_folder, table, totalsegmentator
+from dataset_folders import BUILDERS, ct_rate, kept_cases, phantom, plain_folder, scan, table, totalsegmentator
 
 from uvlm_core.cli import main
 from uvlm_core.datasets.checking import check_table
@@ -185,13 +185,14 @@ def test_a_kept_case_with_a_damaged_case_json(content, tmp_path):
 
 
 def test_two_scans_of_one_name(tmp_path):
-    folder = plain_folder(tmp_path / "set")
-    (folder / "first.nii.gz").rename(folder / "a b.nii.gz")
-    (folder / "sub" / "second.nii.gz").rename(folder / "sub" / "a_b.nii.gz")
+    folder = tmp_path / "set"
+    for name in ("a/b_c", "a_b/c"):
+        scan(folder / name / "ct.nii.gz")
     with pytest.raises(CaseError, match="two scans have this name"):
         import_dataset("plain-folder", folder, tmp_path / "cases.csv", "stop")
     cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv", "skip")
-    assert len(cases) == 1 and "a_b" in {problem.case_id for problem in problems if problem.severity == "error"}
+    errors = {problem.case_id for problem in problems if problem.severity == "error"}
+    assert len(cases) == 1 and errors == {"a_b_c_ct.nii.gz"}
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="no folder that nobody can write to")

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
-from dataset_folders import BUILDERS, REPORT, abdomen_atlas, ct_rate, patient_folders, phantom, plain_folder, table
+from dataset_folders import (
+    BUILDERS,
+    REPORT,
+    abdomen_atlas,
+    ct_rate,
+    patient_folders,
+    phantom,
+    plain_folder,
+    scan,
+    table,
+)
 
 from uvlm_core.datasets.importing import guess, import_dataset
-from uvlm_core.datasets.layout import ImportOptions
+from uvlm_core.datasets.layout import ImportOptions, as_case_id
 from uvlm_core.datasets.mapping import Mapping
 from uvlm_core.datasets.masks import paint
 from uvlm_core.datasets.scan import read_scan
@@ -236,6 +247,17 @@ def test_a_linked_data_set_is_the_data_set(kind, folders, tmp_path):
     cases, _ = import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv")
     assert [(case.case_id, case.image, case.labels, case.masks, case.report) for case in cases] == [
         (case.case_id, case.image, case.labels, case.masks, case.report) for case in whole]
+
+
+def test_names_outside_ascii_stay_apart_and_are_the_same_on_every_machine(tmp_path):
+    names = ["Müller", "Möller", "患者一", "患者二", "a b", "a_b", "plain-1.2", "_x"]
+    for number, name in enumerate(names):
+        scan(tmp_path / "set" / f"{name}.nii.gz", shift=number)
+    cases, _ = import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv")
+    ids = {case.image.removesuffix(".nii.gz"): case.case_id for case in cases}
+    assert ids == {"Müller": "M_ller-a7842989", "Möller": "M_ller-eb78163e", "患者一": "case-e2efe9ef",
+                   "患者二": "case-db0ad3fe", "a b": "a_b-c8687a08", "a_b": "a_b", "plain-1.2": "plain-1.2", "_x": "_x"}
+    assert as_case_id(unicodedata.normalize("NFD", "Müller")) == ids["Müller"]  # as a Mac writes it
 
 
 def test_another_patients_mask_or_text_is_never_taken(tmp_path):

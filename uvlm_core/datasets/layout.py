@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from uvlm_core.datasets.mapping import Mapping
+from uvlm_core.datasets.table import CASE_ID
 from uvlm_core.errors import CaseError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -65,8 +68,16 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def as_case_id(text: str) -> str:
-    """The text with everything that a case_id may not have replaced by "_"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_").lstrip(".") or "case"
+    """The text with everything that a case_id may not have replaced by "_", and then with a short hash of the text.
+
+    So "Müller" and "Möller" stay two. Without a hash stays what needed no replacing, and "p1/ct", which is "p1_ct".
+    """
+    text = unicodedata.normalize("NFC", text)  # a Mac writes "ü" in file names as two letters
+    flat = text.replace("/", "_")
+    if CASE_ID.fullmatch(flat):
+        return flat
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", flat).strip("_").lstrip(".") or "case"
+    return f"{plain}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def read_json(path: Path, kind: type = dict):
