@@ -90,21 +90,29 @@ def read_mapping(path: str | Path | None) -> Mapping:
 
 
 def _check_names(values: dict, path: Path) -> None:
-    known = {"labels": {*(label.name for label in labels()), IGNORED, None},
-             "findings": {*(finding.name for finding in findings()), None}}
-    for part in ("labels", "findings"):
-        for source, table in values.get(part, {}).items():
-            if not isinstance(table, dict):
-                raise CaseError(f"{path.name}: {part} of '{source}' must be an object of name -> name.")
-            unknown = sorted({str(name) for name in table.values() if name not in known[part]})
-            if unknown:
-                ours = ", ".join(sorted(name for name in known[part] if name))
-                raise CaseError(f"{path.name}: {part} of '{source}' lead to {', '.join(unknown)}, which UVLM does not "
-                                f"have. It has {ours}; null leaves a name out.")
-    for source, names in values.get("partly", {}).items():
-        unknown = sorted(set(names) - known["labels"])
-        if unknown:
-            raise CaseError(f"{path.name}: 'partly' of '{source}' names {', '.join(unknown)}, no label of UVLM.")
+    known = {"labels": {*(label.name for label in labels()), IGNORED},
+             "findings": {finding.name for finding in findings()}}
+    known["partly"] = known["labels"]
+    for part in PARTS:
+        kind, shape = (list, "a list of labels") if part == "partly" else (dict, "an object of name -> name or null")
+        sources = values.get(part, {})
+        _require(sources, dict, f"'{part}'", f"an object of source -> {shape}", path)
+        for source, entry in sources.items():
+            where = f"{part} of '{source}'"
+            _require(entry, kind, where, shape, path)
+            pairs = enumerate(entry, 1) if kind is list else entry.items()
+            names = {name: ours for name, ours in pairs if kind is list or ours is not None}
+            for name, ours in names.items():
+                _require(ours, str, f"{where}, '{name}',", "a text", path)
+            if unknown := sorted(set(names.values()) - known[part]):
+                raise CaseError(f"{path.name}: {where} lead to {', '.join(unknown)}, which UVLM does not have. It has "
+                                f"{', '.join(sorted(known[part]))}; null leaves a name out.")
+
+
+def _require(value, kind: type, what: str, expected: str, path: Path) -> None:
+    if not isinstance(value, kind):
+        found = json.dumps(value, ensure_ascii=False)
+        raise CaseError(f"{path.name}: {what} must be {expected}; found {found[:60]}. Correct it, or take it out.")
 
 
 def _tables(values: dict, part: str, source: str) -> list[dict]:
