@@ -1,6 +1,7 @@
 """From the data sources of a recipe to cases on the model grid, stored once as plain .npy files.
 
-A source has a `name`, a `weight` (its share of the batches), `held_out` and a `kind`:
+A source has a `name`, a `weight` (odds with which patches and whole scans are drawn, shared out over its cases; stages
+that learn from kept tokens, and the report stage, draw every case alike), `held_out` and a `kind`:
 * "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`; `findings` false leaves the bare anatomy,
   `share` is the chance of each finding;
 * "real": a scan with a label map, files below the data root; see `training.real_scan`;
