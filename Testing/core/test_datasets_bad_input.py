@@ -13,7 +13,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from dataset_folders import BUILDERS, ct_rate, kept_cases, phantom, plain_folder, table, totalsegmentator
+from dataset_folders import BUILDERS, ct_rate, kept_cases, phantom, plain_folder, scan, table, totalsegmentator
 
 from uvlm_core.cli import main
 from uvlm_core.datasets.checking import check_table
@@ -23,6 +23,7 @@ from uvlm_core.datasets.preparing import prepare_table
 from uvlm_core.datasets.table import Case, read_table, write_table
 from uvlm_core.errors import CaseError
 from uvlm_core.model.config import preset
+from uvlm_core.training.prepare import prepare
 
 WITH_SCANS = [kind for kind in BUILDERS if kind not in ("rexgroundingct", "radgenome-chestct")]  # the others bring none
 GRID = preset("demo").grid
@@ -129,6 +130,45 @@ def test_a_label_that_is_neither_0_nor_1(kind, file, tmp_path):
     assert "Lung nodule" not in case.findings
 
 
+@pytest.mark.parametrize(("kind", "file", "changes", "words"), [
+    ("plain-folder", "list.csv", {"patient": "other"}, "patient is 'p2' in list.csv row 2 and 'other' in .* row 4"),
+    ("plain-folder", "list.csv", {"Nodule": "0"}, "Nodule is '1' in .* row 2 and '0' in .* row 4"),
+    ("ct-rate", "dataset/radiology_text_reports/train_reports.csv", {"Findings_EN": "Normal.", "Impressions_EN": "No."},
+     "Findings_EN is 'There is consolidation in the right uppe…' in .* row 2 and 'Normal.' in .* row 3"),
+    ("ct-rate", "dataset/multi_abnormality_labels/train_predicted_labels.csv", {"Consolidation": "0"},
+     "Consolidation is '1' in .* row 2 and '0' in .* row 4"),
+    ("abdomen-atlas", "AbdomenAtlas3.0MiniWithMeta.csv", {"structured report": "Liver: Lesion."},
+     "structured report is 'Liver: No lesion. Kidney: Normal.' in .* row 2 and 'Liver: Lesion.' in .* row 4"),
+    ("totalsegmentator", "meta.csv", {"split": "test"}, "split is 'train' in .* row 2 and 'test' in .* row 4")])
+def test_rows_that_contradict_each_other_are_named_and_neither_is_taken(kind, file, changes, words, tmp_path):
+    path = built(kind, tmp_path) / file
+    rows = read_rows(path)
+    whole, _ = import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv")
+    table(path, [*rows, rows[0]])  # said twice
+    assert import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv")[0] == whole
+    table(path, [*rows, {**rows[0], **changes}])
+    with pytest.raises(CaseError, match=words):
+        import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv", "stop")
+    cases, problems = import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv", "skip")
+    about = {problem.case_id for problem in problems if problem.kind == "contradiction"}
+    assert len(cases) == len(whole) and about
+    for case, before in zip(cases, whole, strict=True):
+        lost = [name for name in ("patient_id", "report", "findings", "split")
+                if getattr(case, name) != getattr(before, name)]
+        assert len(lost) == (case.case_id in about)
+        assert all(not getattr(case, name) or set(case.findings) < set(before.findings) for name in lost)
+
+
+def test_several_tables_of_one_scan_complete_each_other(tmp_path):
+    folder = plain_folder(tmp_path / "set")
+    table(folder / "more.csv", [{"file": "second.nii.gz", "Patient": "", "age": "54", "lesion": "1"},
+                                {"file": "second.nii.gz", "Patient": "p2", "age": "54.0", "lesion": "2"}])
+    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
+    second = next(case for case in cases if case.case_id == "second")
+    assert (second.patient_id, second.age, second.findings) == ("p2", 54, {"Lung nodule": 1})
+    assert "contradiction" not in {problem.kind for problem in problems}
+
+
 def test_a_missing_report_is_named_and_no_reason_to_refuse(tmp_path):
     folder = ct_rate(tmp_path / "set")
     (folder / "dataset" / "radiology_text_reports" / "train_reports.csv").unlink()
@@ -145,13 +185,14 @@ def test_a_kept_case_with_a_damaged_case_json(content, tmp_path):
 
 
 def test_two_scans_of_one_name(tmp_path):
-    folder = plain_folder(tmp_path / "set")
-    (folder / "first.nii.gz").rename(folder / "a b.nii.gz")
-    (folder / "sub" / "second.nii.gz").rename(folder / "sub" / "a_b.nii.gz")
+    folder = tmp_path / "set"
+    for name in ("a/b_c", "a_b/c"):
+        scan(folder / name / "ct.nii.gz")
     with pytest.raises(CaseError, match="two scans have this name"):
         import_dataset("plain-folder", folder, tmp_path / "cases.csv", "stop")
     cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv", "skip")
-    assert len(cases) == 1 and "a_b" in {problem.case_id for problem in problems if problem.severity == "error"}
+    errors = {problem.case_id for problem in problems if problem.severity == "error"}
+    assert len(cases) == 1 and errors == {"a_b_c_ct.nii.gz"}
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="no folder that nobody can write to")
@@ -188,12 +229,24 @@ def full_disk(count: int = 4096):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("on_error", ["skip", "stop"])
-def test_a_full_disk_ends_prepare_at_once_and_leaves_nothing_half_written(on_error, tmp_path):
+def test_a_full_disk_ends_prepare_at_once_and_leaves_nothing_half_written(on_error, packed, tmp_path, monkeypatch):
+    if not packed:
+        monkeypatch.setattr("uvlm_core.datasets.preparing.has_blosc", lambda: False)
     import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
     with full_disk(), pytest.raises(CaseError, match="cannot be written"):
         prepare_table(tmp_path / "cases.csv", tmp_path / "store", GRID, on_error=on_error)
     assert list((tmp_path / "store" / "cases").iterdir()) == []
+
+
+@pytest.mark.parametrize("on_error", ["skip", "stop"])
+def test_a_full_disk_ends_a_training_that_puts_its_cases_on_the_grid(on_error, tmp_path, capsys):
+    import_dataset("totalsegmentator", totalsegmentator(tmp_path / "set"), tmp_path / "cases.csv")
+    source = {"name": "set", "kind": "table", "path": str(tmp_path / "cases.csv"), "on_error": on_error}
+    with full_disk(), pytest.raises(CaseError, match="s0000 cannot be written: File too large"):
+        prepare([source], GRID, tmp_path / "cases", None)
+    assert list((tmp_path / "cases").iterdir()) == [] and "left out" not in capsys.readouterr().err
 
 
 def test_prepare_goes_on_when_there_is_space_again(tmp_path):

@@ -94,7 +94,14 @@ def test_a_mapping_file_joins_names_and_leaves_out(tmp_path):
     ("{", "not JSON"), ("[]", "parts labels"), ('{"lables": {}}', "lables"),
     ('{"labels": {"*": {"a": "gallbladder"}}}', "gallbladder, which UVLM does not have"),
     ('{"findings": {"*": {"a": "Nodule"}}}', "Nodule"), ('{"labels": {"*": []}}', "must be an object"),
-    ('{"partly": {"*": ["leg"]}}', "leg")])
+    ('{"partly": {"*": ["leg"]}}', "leg, which UVLM does not have"),
+    ('{"labels": ["a"]}', r"names.json: 'labels' must be an object of source -> .*; found \["),
+    ('{"labels": {"*": {"a": ["liver"]}}}', r"labels of '\*', 'a', must be a text; found \[\"liver\"\]"),
+    ('{"labels": {"*": {"a": 3}}}', "must be a text; found 3"),
+    ('{"findings": null}', "'findings' must be an object of source .*; found null"),
+    ('{"partly": []}', "'partly' must be an object of source -> a list of labels; found"),
+    ('{"partly": {"*": "bowel"}}', "partly of .* must be a list of labels; found"),
+    ('{"partly": {"*": ["liver", null]}}', "'2', must be a text; found null")])
 def test_a_wrong_mapping_is_refused_by_name(text, words, tmp_path):
     (tmp_path / "names.json").write_text(text, "utf-8")
     with pytest.raises(CaseError, match=words):

@@ -58,6 +58,19 @@ def test_the_seed_decides_and_the_order_of_rows_does_not(many, tmp_path):
     assert all(case.split == "" for case in read_table(many).cases)  # another table was asked for
 
 
+@pytest.mark.parametrize("out", ["splits/a.csv", "data/a.csv", "same.csv"])
+def test_a_split_in_another_folder_leads_to_the_same_files(out, tmp_path):
+    rows = [Case("x", "x.nii.gz", root="data"), Case("y", "data/y.nii.gz"), Case("z", "z.nii.gz", root="../beside")]
+    table = read_table(write_table(tmp_path / "cases.csv", rows))
+    cases = split_table(tmp_path / "cases.csv", tmp_path / out, validation=0.5, test=0)
+    written = read_table(tmp_path / out)
+    assert written.cases == cases
+    for before, after in zip(table.cases, written.cases, strict=True):
+        assert written.path(after, after.image) == table.path(before, before.image)
+    if out == "same.csv":  # table and data may be moved together
+        assert [case.root for case in cases] == [case.root for case in rows]
+
+
 def test_what_is_split_stays_unless_everything_is_split_anew(many):
     cases = read_table(many).cases
     for case in cases[:100]:
@@ -153,6 +166,52 @@ def test_scan_masks_and_text_of_three_sets_become_one_case(tmp_path):
             assert (target.map == label_named(name).id).any(), name
         assert case.findings["Lung nodule"] == (0 if order is tables else 1)  # the first table's word
         assert case.report.startswith("Findings: There is" if order is tables else "Findings: The heart")
+
+
+@pytest.mark.parametrize("given", ["with the join", "after it"])
+def test_rules_for_a_source_hold_after_it_was_joined(given, tmp_path):
+    rules = {"labels": {"radgenome-chestct": {"heart": None, "Herd": "lung_nodule"}, "*": {"Herd": "consolidation"}},
+             "partly": {"radgenome-chestct": ["aorta"]}}
+    (tmp_path / "names.json").write_text(json.dumps(rules), "utf-8")
+    mapping = read_mapping(tmp_path / "names.json")
+    masks = Case("c", source="radgenome-chestct", masks={name: ["m"] for name in ("heart", "Herd", "aorta", "liver")})
+    write_table(tmp_path / "scans.csv", [Case("c", "x.nii.gz", source="ct-rate")])
+    write_table(tmp_path / "masks.csv", [masks])
+    join_tables([tmp_path / "scans.csv", tmp_path / "masks.csv"], tmp_path / "all.csv",
+                mapping if given == "with the join" else None)
+    case, = read_table(tmp_path / "all.csv").cases
+    assert case.source == "ct-rate+radgenome-chestct"
+    meant = {mapping.label(name, case.source) for name in case.masks}
+    assert meant == {None, "lung_nodule", "aorta", "liver"}
+    assert mapping.annotated(case) == mapping.annotated(masks) == ["liver", "lung_nodule"]
+
+
+def test_what_one_source_draws_whole_stays_known_beside_a_source_that_draws_a_part(tmp_path):
+    write_table(tmp_path / "a.csv", [Case("c", "x.nii.gz", source="ours", masks={"bowel": ["a.nii.gz"]})])
+    write_table(tmp_path / "b.csv", [Case("c", source="amos22", masks={"duodenum": ["b.nii.gz"]})])
+    join_tables([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "c.csv")
+    assert Mapping().annotated(read_table(tmp_path / "c.csv").cases[0]) == ["bowel"]
+
+
+def test_a_name_that_means_something_else_in_the_joined_row_is_told(tmp_path):
+    mapping = Mapping({"labels": {"theirs": {"heart": None}}})
+    write_table(tmp_path / "a.csv", [Case("c", "x.nii.gz", source="ours", masks={"heart": ["a.nii.gz"]})])
+    write_table(tmp_path / "b.csv", [Case("c", source="theirs", masks={"heart": ["b.nii.gz"]})])
+    _, problems = join_tables([tmp_path / "a.csv", tmp_path / "b.csv"], tmp_path / "c.csv", mapping)
+    assert [(problem.kind, problem.message.partition(" by ")[0]) for problem in problems] == [
+        ("contradiction", "heart of ours means heart, but nothing")]
+
+
+def test_masks_are_found_whether_they_lie_beside_the_table_or_elsewhere(tmp_path):
+    (tmp_path / "work").mkdir()
+    write_table(tmp_path / "work" / "a.csv", [Case("c", "x.nii.gz", root=(tmp_path / "far").as_posix())])
+    write_table(tmp_path / "work" / "b.csv", [Case("c", root="near", masks={"liver": ["m.nii.gz#1"]})])
+    for tables in (["a.csv", "b.csv"], ["b.csv", "a.csv"]):
+        join_tables([tmp_path / "work" / name for name in tables], tmp_path / "work" / "c.csv")
+        table = read_table(tmp_path / "work" / "c.csv")
+        case, = table.cases
+        assert table.path(case, case.image) == tmp_path / "far" / "x.nii.gz"
+        assert table.path(case, case.masks["liver"][0]) == tmp_path / "work" / "near" / "m.nii.gz"
 
 
 def test_contradictions_are_named(tmp_path):

@@ -1,7 +1,8 @@
-"""CSV files of other people's data sets: comma or semicolon, with or without a mark at the start, long texts."""
+"""CSV files and texts of other people's data sets: comma or semicolon, in whatever encoding, long texts."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ def read_rows(path: str | Path, needed: Sequence[str] = ()) -> list[dict[str, st
     """
     path = Path(path)
     try:
-        text = _decoded(path.read_bytes())
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise CaseError(f"{path} cannot be read: {error.strerror or error}. Check the path.") from error
     if "\0" in text[:4096]:
@@ -48,18 +49,29 @@ def read_rows(path: str | Path, needed: Sequence[str] = ()) -> list[dict[str, st
 
 def find_column(row: dict[str, str], *names: str) -> str | None:
     """The column of a row that has one of the names, whatever their case, spaces and underscores; else None."""
-    own = {_plain(name): name for name in row}
-    return next((own[_plain(name)] for name in names if _plain(name) in own), None)
+    own = {plain(name): name for name in row}
+    return next((own[plain(name)] for name in names if plain(name) in own), None)
 
 
 def cell(row: dict[str, str], *names: str) -> str:
     """The stripped cell of the first of these columns that is there, "" where none is or it is a word for nothing."""
     column = find_column(row, *names)
     value = (row[column] if column else "").strip()
-    return "" if value.lower() in ("nan", "none", "null", "n/a", "na") else value
+    return "" if says_nothing(value) else value
 
 
-def _decoded(data: bytes) -> str:
+def says_nothing(value: str) -> bool:
+    """Whether a cell is empty or has a word for nothing."""
+    return value.strip().lower() in ("", "nan", "none", "null", "n/a", "na")
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file in UTF-8, in UTF-16 with its mark at the start, or else as Windows writes it (cp1252).
+
+    What is in none of them has the letter U+FFFD, or "\\0", in it.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -70,17 +82,18 @@ def _separator(header: str) -> str:
     return max(",;\t", key=header.count)
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A column's name without what may differ: case, spaces, underscores and the like."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def _renamed(header: list[str], needed: Sequence[str], path: Path) -> list[str]:
-    own = {_plain(name): number for number, name in enumerate(header)}
-    missing = [name for name in needed if _plain(name) not in own]
+    own = {plain(name): number for number, name in enumerate(header)}
+    missing = [name for name in needed if plain(name) not in own]
     if missing:
         raise CaseError(f"{path.name} lacks the column {', '.join(missing)}; it has {', '.join(header) or 'none'}. "
                         "Check that it is the right file, or rename its columns.")
     out = list(header)
     for name in needed:
-        out[own[_plain(name)]] = name
+        out[own[plain(name)]] = name
     return out

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
 from uvlm_core.datasets.mapping import Mapping
 from uvlm_core.datasets.problems import Problem
-from uvlm_core.datasets.table import Case, CaseTable, read_table, write_table
+from uvlm_core.datasets.table import Case, moved, read_table, write_table
 from uvlm_core.errors import CaseError
 
 OWN = ("case_id", "source", "root", "labels", "label_names", "masks", "known_labels", "findings", "extra")
@@ -18,7 +19,8 @@ def join_tables(paths: list[str | Path], out: str | Path, mapping: Mapping | Non
                                                                                                  list[Problem]]:
     """Writes one table of several. Rows with one case_id become one; the first table's word counts where they differ.
 
-    Masks and label maps of united rows get UVLM's names here, because their sources name them differently.
+    Masks and label maps of united rows get UVLM's names here, because their sources name them differently; what the
+    mapping has no name for keeps its own, so that a later mapping can still say what it means.
 
     Returns:
         the cases and what was contradictory.
@@ -36,22 +38,17 @@ def join_tables(paths: list[str | Path], out: str | Path, mapping: Mapping | Non
             if case.case_id not in joined:
                 joined[case.case_id] = case
             else:
-                joined[case.case_id] = _united(joined[case.case_id], case, mapping, problems)
+                joined[case.case_id] = _united(joined[case.case_id], case, mapping, problems, out.absolute().parent)
     write_table(out, joined.values())
     return list(joined.values()), problems
 
 
-def moved(case: Case, table: CaseTable, out: Path) -> Case:
-    """The case with its root as seen from the folder of the table `out`."""
-    base = out.absolute().parent
-    root = Path(os.path.normpath(table.folder / case.root))
-    return replace(case, root=Path(os.path.relpath(root, base)).as_posix() if root.is_relative_to(base)
-                   else root.as_posix())
-
-
-def _united(first: Case, second: Case, mapping: Mapping, problems: list[Problem]) -> Case:
+def _united(first: Case, second: Case, mapping: Mapping, problems: list[Problem], base: Path) -> Case:
     root = second.root if second.image and not first.image else first.root  # a row's paths have one root
-    first, second = _in_our_names(first, mapping, root), _in_our_names(second, mapping, root)
+    sources = dict.fromkeys(source for case in (first, second) for source in case.source.split("+") if source)
+    for case in (first, second):
+        problems.extend(_other_meanings(case, "+".join(sources), mapping))
+    first, second = (_in_our_names(case, mapping, root, base) for case in (first, second))
     if first.labels and second.labels:
         raise CaseError(f"{first.case_id} has a label map in two tables ({first.labels} and {second.labels}). "
                         "Leave one of them out: a row has one label map, and any number of single masks.")
@@ -69,21 +66,32 @@ def _united(first: Case, second: Case, mapping: Mapping, problems: list[Problem]
     for name, files in second.masks.items():
         masks[name] = [*masks.get(name, []), *(file for file in files if file not in masks.get(name, []))]
     known = [*first.known_labels, *(name for name in second.known_labels if name not in first.known_labels)]
-    sources = dict.fromkeys(source for case in (first, second) for source in case.source.split("+") if source)
     return Case(first.case_id, source="+".join(sources), root=root, labels=first.labels or second.labels,
                 label_names=first.label_names or second.label_names, masks=masks, known_labels=known,
                 findings={**second.findings, **first.findings}, extra={**second.extra, **first.extra}, **united)
 
 
-def _in_our_names(case: Case, mapping: Mapping, root: str) -> Case:
-    """The same masks under UVLM's names (others keep theirs), with paths as seen from `root`."""
+def _other_meanings(case: Case, united: str, mapping: Mapping) -> Iterator[Problem]:
+    """Names that a rule of another source, which holds for the whole united row, gives another meaning."""
+    for name in dict.fromkeys((*case.label_names.values(), *case.masks)):
+        before = mapping.label(name, case.source)
+        after = mapping.label(before or name, united)
+        if after != before:
+            yield Problem("warning", case.case_id, "contradiction", f"{name} of {case.source} means "
+                          f"{before or 'nothing'}, but {after or 'nothing'} by a rule for one of {united}, which now "
+                          "holds for the whole row", advice="Give the structure another name in one of the tables.",
+                          about=name)
+
+
+def _in_our_names(case: Case, mapping: Mapping, root: str, base: Path) -> Case:
+    """The same masks under UVLM's names (others keep theirs), with paths as seen from `root` in the folder `base`."""
     def path(file: str) -> str:
         if not file or case.root == root:
             return file
         name, mark, number = file.partition("#")
-        absolute = Path(case.root) / name
-        here = os.path.relpath(absolute, root) if Path(root).is_absolute() == absolute.is_absolute() else absolute
-        return Path(here).as_posix() + mark + number
+        absolute = Path(os.path.normpath(base / case.root / name))
+        apart = Path(root).is_absolute() != Path(case.root).is_absolute()  # may be moved independently of each other
+        return Path(absolute if apart else os.path.relpath(absolute, base / root)).as_posix() + mark + number
 
     def ours(name: str) -> str:
         return mapping.label(name, case.source) or name
@@ -92,5 +100,7 @@ def _in_our_names(case: Case, mapping: Mapping, root: str) -> Case:
     for name, files in case.masks.items():
         masks.setdefault(ours(name), []).extend(path(file) for file in files)
     names = {value: ours(name) for value, name in case.label_names.items()}
+    known = [*case.label_names.values(), *case.masks] if case.known_labels is None else case.known_labels
+    unnamed = [name for name in known if mapping.label(name, case.source) is None]
     return replace(case, image=path(case.image), labels=path(case.labels), label_names=names, masks=masks,
-                   known_labels=mapping.annotated(case))
+                   known_labels=[*mapping.annotated(case), *dict.fromkeys(unnamed)])

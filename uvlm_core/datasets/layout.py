@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from uvlm_core.datasets.mapping import Mapping
+from uvlm_core.datasets.table import CASE_ID
 from uvlm_core.errors import CaseError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -35,9 +40,26 @@ def is_scan_file(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
-def below(folder: Path, pattern: str = "**/*") -> list[Path]:
-    """Scan and mask files below a folder, sorted by path."""
-    return sorted(path for path in folder.glob(pattern) if is_scan_file(path))
+def walked(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and all below it, each with the names of its files.
+
+    Linked folders are entered after the others, and no folder twice: links may lead in circles.
+    """
+    seen, waiting = set(), [folder]
+    while waiting:
+        for place, folders, names in os.walk(waiting.pop(0)):
+            if os.path.realpath(place) in seen:
+                folders.clear()
+                continue
+            seen.add(os.path.realpath(place))
+            waiting += [path for name in sorted(folders) if (path := Path(place, name)).is_symlink()]
+            yield Path(place), sorted(names)
+
+
+def below(folder: Path, pattern: str | None = None) -> list[Path]:
+    """Scan and mask files below a folder at any depth, or of the paths of a pattern; sorted by path."""
+    paths = folder.glob(pattern) if pattern else (place / name for place, names in walked(folder) for name in names)
+    return sorted(path for path in paths if is_scan_file(path))
 
 
 def relative(path: Path, folder: Path) -> str:
@@ -46,8 +68,16 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def as_case_id(text: str) -> str:
-    """The text with everything that a case_id may not have replaced by "_"."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("_").lstrip(".") or "case"
+    """The text with everything that a case_id may not have replaced by "_", and then with a short hash of the text.
+
+    So "Müller" and "Möller" stay two. Without a hash stays what needed no replacing, and "p1/ct", which is "p1_ct".
+    """
+    text = unicodedata.normalize("NFC", text)  # a Mac writes "ü" in file names as two letters
+    flat = text.replace("/", "_")
+    if CASE_ID.fullmatch(flat):
+        return flat
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", flat).strip("_").lstrip(".") or "case"
+    return f"{plain}-{hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def read_json(path: Path, kind: type = dict):

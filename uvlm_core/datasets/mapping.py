@@ -1,6 +1,7 @@
 """Which of UVLM's labels and findings the names of a data set mean: built in, and from the user's mapping file.
 
-A mapping file is JSON with up to three parts, each by source ("*": every source):
+A mapping file is JSON with up to three parts, each by source ("*": every source; the rules of a source also hold for
+rows in which it was joined with others):
 
     {"labels":   {"my-hospital": {"tumour": "liver_lesion", "vein": null}},
      "partly":   {"my-hospital": ["bowel"]},
@@ -61,7 +62,8 @@ class Mapping:
         return [label.name for label in labels() if label.name in whole - missing - self._partly(case.source)]
 
     def _partly(self, source: str) -> set[str]:
-        rows = [*_lists(self.own, source), *_lists(_built_in(), source)]
+        # of united sources the lists of UVLM were already followed when they were joined, each in its own rows
+        rows = [*_lists(self.own, _sources(source)), *_lists(_built_in(), (source, "*"))]
         return {name for row in rows for name in row}
 
 
@@ -88,30 +90,44 @@ def read_mapping(path: str | Path | None) -> Mapping:
 
 
 def _check_names(values: dict, path: Path) -> None:
-    known = {"labels": {*(label.name for label in labels()), IGNORED, None},
-             "findings": {*(finding.name for finding in findings()), None}}
-    for part in ("labels", "findings"):
-        for source, table in values.get(part, {}).items():
-            if not isinstance(table, dict):
-                raise CaseError(f"{path.name}: {part} of '{source}' must be an object of name -> name.")
-            unknown = sorted({str(name) for name in table.values() if name not in known[part]})
-            if unknown:
-                ours = ", ".join(sorted(name for name in known[part] if name))
-                raise CaseError(f"{path.name}: {part} of '{source}' lead to {', '.join(unknown)}, which UVLM does not "
-                                f"have. It has {ours}; null leaves a name out.")
-    for source, names in values.get("partly", {}).items():
-        unknown = sorted(set(names) - known["labels"])
-        if unknown:
-            raise CaseError(f"{path.name}: 'partly' of '{source}' names {', '.join(unknown)}, no label of UVLM.")
+    known = {"labels": {*(label.name for label in labels()), IGNORED},
+             "findings": {finding.name for finding in findings()}}
+    known["partly"] = known["labels"]
+    for part in PARTS:
+        kind, shape = (list, "a list of labels") if part == "partly" else (dict, "an object of name -> name or null")
+        sources = values.get(part, {})
+        _require(sources, dict, f"'{part}'", f"an object of source -> {shape}", path)
+        for source, entry in sources.items():
+            where = f"{part} of '{source}'"
+            _require(entry, kind, where, shape, path)
+            pairs = enumerate(entry, 1) if kind is list else entry.items()
+            names = {name: ours for name, ours in pairs if kind is list or ours is not None}
+            for name, ours in names.items():
+                _require(ours, str, f"{where}, '{name}',", "a text", path)
+            if unknown := sorted(set(names.values()) - known[part]):
+                raise CaseError(f"{path.name}: {where} lead to {', '.join(unknown)}, which UVLM does not have. It has "
+                                f"{', '.join(sorted(known[part]))}; null leaves a name out.")
+
+
+def _require(value, kind: type, what: str, expected: str, path: Path) -> None:
+    if not isinstance(value, kind):
+        found = json.dumps(value, ensure_ascii=False)
+        raise CaseError(f"{path.name}: {what} must be {expected}; found {found[:60]}. Correct it, or take it out.")
 
 
 def _tables(values: dict, part: str, source: str) -> list[dict]:
     sources = values.get(part, {})
-    return [{_plain(name): ours for name, ours in sources[key].items()} for key in (source, "*") if key in sources]
+    return [{_plain(name): ours for name, ours in sources[key].items()} for key in _sources(source)
+            if key in sources]
 
 
-def _lists(values: dict, source: str) -> Iterable[list[str]]:
-    return [values.get("partly", {}).get(key, []) for key in (source, "*")]
+def _lists(values: dict, sources: Iterable[str]) -> Iterable[list[str]]:
+    return [values.get("partly", {}).get(key, []) for key in sources]
+
+
+def _sources(source: str) -> Iterable[str]:
+    """Whose rules hold, the first one first: those of the source, of all that were joined ("a+b"), of every source."""
+    return dict.fromkeys((source, *source.split("+"), "*"))
 
 
 @cache

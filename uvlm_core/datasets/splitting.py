@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from uvlm_core.datasets.problems import first_of
-from uvlm_core.datasets.table import SPLITS, Case, read_table, write_table
+from uvlm_core.datasets.table import SPLITS, Case, moved, read_table, write_table
 from uvlm_core.errors import CaseError
 
 
@@ -22,7 +22,7 @@ def split_table(path: str | Path, out: str | Path | None = None, validation: flo
     of the patients in train.
 
     Args:
-        out: another table; None writes into the same one.
+        out: another table, in any folder: its roots lead to the same files; None writes into the same one.
         validation, test: shares of the patients.
         folds: number of folds over the patients that are not in the test split; 0 leaves the column alone.
         seed: the same table and seed give the same split.
@@ -39,7 +39,8 @@ def split_table(path: str | Path, out: str | Path | None = None, validation: flo
         raise CaseError(f"The seed is 0 or more; found {seed}.")
     if folds == 1 or folds < 0:
         raise CaseError(f"The number of folds is 0 (none) or at least 2; found {folds}.")
-    cases = read_table(path).cases
+    table = read_table(path)
+    cases = table.cases if out is None else [moved(case, table, Path(out)) for case in table.cases]
     if again:
         for case in cases:
             case.split, case.fold = "", None if folds else case.fold

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from uvlm_core.datasets.problems import first_of
@@ -75,6 +75,16 @@ class CaseTable:
     def path(self, case: Case, name: str) -> Path:
         """Absolute path of a file of a case; a trailing "#0" (volume of a 4-D mask) is cut off."""
         return Path(os.path.normpath(self.folder / case.root / name.partition("#")[0]))
+
+
+def moved(case: Case, table: CaseTable, out: Path) -> Case:
+    """The case with its root as seen from the folder of the table `out`; as it is where that is the same folder."""
+    base = out.absolute().parent
+    if base == table.folder:
+        return case
+    root = Path(os.path.normpath(table.folder / case.root))
+    return replace(case, root=Path(os.path.relpath(root, base)).as_posix() if root.is_relative_to(base)
+                   else root.as_posix())
 
 
 def read_table(path: str | Path) -> CaseTable:

@@ -1,6 +1,7 @@
 """From the data sources of a recipe to cases on the model grid, stored once as plain .npy files.
 
-A source has a `name`, a `weight` (its share of the batches), `held_out` and a `kind`:
+A source has a `name`, a `weight` (odds with which patches and whole scans are drawn, shared out over its cases; stages
+that learn from kept tokens, and the report stage, draw every case alike), `held_out` and a `kind`:
 * "phantoms": `count` cases from `first_seed`, made by `uvlm_core.phantom`; `findings` false leaves the bare anatomy,
   `share` is the chance of each finding;
 * "real": a scan with a label map, files below the data root; see `training.real_scan`;
@@ -24,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from uvlm_core.datasets.storage import stored_array
+from uvlm_core.datasets.storage import store_array, stored_array
 from uvlm_core.errors import CaseError, UVLMError
+from uvlm_core.files import unwritable
 from uvlm_core.labels import findings, labels
 from uvlm_core.training import processes
 from uvlm_core.training.real_scan import load_real
@@ -99,7 +101,7 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     `sample` takes only so many first cases of each source, and none that is held out.
 
     Raises:
-        CaseError: a source is unknown or its files are missing.
+        CaseError: a source is unknown, its files are missing, or the disk cannot be written.
     """
     jobs = [job for source in sources for job in _jobs(source, data_root, spec)]
     if sample is not None:
@@ -135,13 +137,17 @@ def case_name(source: str, folder: Path) -> str:
 def _stored(folder: Path, source: dict, make: Callable, spec: GridSpec, key: str) -> bool:
     """Makes a case; False where it cannot be used and its source says to go on without it."""
     try:
-        _store(folder, make, spec, key)
+        made = _gridded(make(), spec)
     except UVLMError as error:
         if source.get("on_error") != "skip":
             raise
         shutil.rmtree(folder, ignore_errors=True)  # of earlier options
         tqdm.write(f"{folder.name} is left out: {error}", file=sys.stderr)
         return False
+    try:
+        _store(folder, *made, key)
+    except OSError as error:  # with the next case it would be no better
+        raise unwritable(folder, error) from error
     return True
 
 
@@ -202,23 +208,29 @@ def _from_phantom(case):
     return ("phantom", case)
 
 
-def _store(folder: Path, make: Callable, spec: GridSpec, key: str) -> None:
-    made = make()
+def _gridded(made: tuple, spec: GridSpec) -> tuple:
+    """(image, target, ijk_to_ras, facts) of what a source made."""
     if made[0] == "phantom":
-        image, target, matrix, facts = _grid_phantom(made[1], spec)
-    elif made[0] == "table":
-        image, target, matrix, facts = made[1](spec)
-    else:
-        image, target, matrix, facts = _grid_real(*made[1:], spec)
+        return _grid_phantom(made[1], spec)
+    if made[0] == "table":
+        return made[1](spec)
+    return _grid_real(*made[1:], spec)
+
+
+def _store(folder: Path, image: np.ndarray, target: np.ndarray, matrix: np.ndarray, facts: dict, key: str) -> None:
+    """Writes a case beside its place and moves it there. Raises OSError where the disk refuses."""
     beside = folder.with_name(folder.name + ".writing")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    np.save(beside / "image.npy", image)
-    np.save(beside / "target.npy", target)
-    (beside / "case.json").write_text(json.dumps({**facts, "ijk_to_ras": matrix.tolist(), "source_key": key}),
-                                      "utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(beside, folder)
+    try:
+        beside.mkdir(parents=True)
+        store_array(beside, "image", image, packed=False)
+        store_array(beside, "target", target, packed=False)
+        (beside / "case.json").write_text(json.dumps({**facts, "ijk_to_ras": matrix.tolist(), "source_key": key}),
+                                          "utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(beside, folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def _facts(case) -> dict:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from uvlm_core.datasets.csv_file import cell, find_column, read_rows
+from uvlm_core.datasets.csv_file import cell, find_column, plain, read_rows
 from uvlm_core.datasets.layout import ImportOptions, below, in_years, is_not_given, relative, sex_of, stem
+from uvlm_core.datasets.one_row import one_row_each, told_of
 from uvlm_core.datasets.problems import Problem, first_of
 from uvlm_core.datasets.table import Case
 from uvlm_core.errors import CaseError
@@ -30,9 +31,10 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
     """Every BDMAP folder with a scan."""
     if options.report not in REPORTS:
         raise CaseError(f"AbdomenAtlas has the reports {', '.join(REPORTS)}; found '{options.report}'.")
-    rows = {}
-    for path in _tables(folder):
-        rows |= {row["BDMAP ID"].strip(): row for row in read_rows(path, ("BDMAP ID",))}
+    columns = {plain(f"{options.report} report"), "sex", "gender", "age"}
+    rows, wrong = one_row_each(
+        [(path.name, read_rows(path, ("BDMAP ID",))) for path in _tables(folder)], lambda row: row["BDMAP ID"].strip(),
+        lambda name: plain(name) in columns or any(_counts(name, word) for word in COUNTED.values()))
     splits = _splits(folder, options.ids)
     names = set()
     for scan in _scan_folders(folder):
@@ -46,6 +48,7 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
             continue
         if not case.masks:
             yield Problem("warning", name, "no mask", "it has no segmentations")
+        yield from told_of(wrong, name, name)
         yield from _fill(case, rows.get(name), options.report)
         yield case
     if not names:
@@ -70,10 +73,15 @@ def _fill(case: Case, row: dict | None, report: str) -> Iterator[Problem]:
         case.report = "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
     case.sex, case.age = sex_of(cell(row, "sex", "gender")), in_years(cell(row, "age"))
     for finding, word in COUNTED.items():
-        values = [value for name in row if word in name.lower() and re.search("lesion|tumou?r", name.lower())
-                  and MEASURE.search(name.lower()) and (value := _number(row[name])) is not None]
+        values = [value for name in row if _counts(name, word) and (value := _number(row[name])) is not None]
         if values:
             case.findings[finding] = int(max(values) > 0)
+
+
+def _counts(column: str, word: str) -> bool:
+    """Whether a column counts or measures the lesions of an organ."""
+    name = column.lower()
+    return bool(word in name and re.search("lesion|tumou?r", name) and MEASURE.search(name))
 
 
 def _number(text: str) -> float | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from uvlm_core.datasets.csv_file import cell, read_rows
+from uvlm_core.datasets.csv_file import cell, plain, read_rows
 from uvlm_core.datasets.layout import ImportOptions, below, in_years, read_report, relative, sex_of, stem
+from uvlm_core.datasets.one_row import Contradictions, Rows, one_row_each, told_of
 from uvlm_core.datasets.problems import Problem, first_of
 from uvlm_core.datasets.table import Case, zero_or_one
 from uvlm_core.errors import CaseError
@@ -17,6 +18,9 @@ KIND, TITLE = "ct-rate", "CT-RATE"
 VOLUME = re.compile(r"(train|valid)_\d+_[a-z]+_\d+")
 SPLIT_OF = {"train": "train", "valid": "validation"}
 LICENCE = "CC-BY-NC-SA-4.0"
+TEXTS = ("Findings_EN", "Impressions_EN")
+METADATA = ("XYSpacing", "ZSpacing", "ImageOrientationPatient", "RescaleSlope", "RescaleIntercept", "PatientSex",
+            "PatientAge")
 
 
 def clues(folder: Path) -> list[str]:
@@ -36,17 +40,22 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
                         "Choose the folder that holds train_fixed or valid_fixed.")
     excluded = _excluded(base)
     reports, labels, metadata = (_by_volume(base, *where) for where in (
-        ("radiology_text_reports", "reports", ("Findings_EN", "Impressions_EN")),
-        ("multi_abnormality_labels", "labels", ()), ("metadata", "metadata", ())))
+        ("radiology_text_reports", "reports", TEXTS, TEXTS),
+        ("multi_abnormality_labels", "labels", (), [finding.name for finding in findings()]),
+        ("metadata", "metadata", (), METADATA)))
     for name, path in volumes.items():
         if name in excluded:
             yield Problem("note", name, "excluded", f"no chest CT, named in {excluded[name]}; left out")
             continue
         case = Case(name, relative(path, folder), name.rsplit("_", 2)[0], name.rsplit("_", 1)[0], licence=LICENCE,
                     split=SPLIT_OF[name.split("_")[0]])
-        yield from _fill(case, _of(reports, name), _of(labels, name), metadata.get(name))
+        rows = []
+        for (table, wrong), key in ((reports, _of(reports[0], name)), (labels, _of(labels[0], name)), (metadata, name)):
+            yield from told_of(wrong, key, name)
+            rows.append(table.get(key))
+        yield from _fill(case, *rows)
         yield case
-    named = {name for table in (reports, labels) for name in table}
+    named = {name for table, _ in (reports, labels) for name in table}
     absent = sorted(named - set(volumes))
     if absent:
         yield Problem("note", "", "not on disk", f"{len(absent)} volumes of the tables are not on disk: "
@@ -118,19 +127,20 @@ def _in_order(name: str) -> tuple:
     return split, int(patient), scan, int(number)
 
 
-def _by_volume(base: Path, folder: str, word: str, needed: tuple[str, ...]) -> dict[str, dict]:
+def _by_volume(base: Path, folder: str, word: str, needed: Sequence[str],
+               used: Sequence[str]) -> tuple[Rows, Contradictions]:
     """Volume name -> row of the tables of a folder; "valid" and "validation" are both met among their names."""
-    rows = {}
-    for path in sorted((base / folder).glob("*.csv")) if (base / folder).is_dir() else ():
-        if word in path.name.lower():
-            rows |= {stem(row["VolumeName"].strip()): row for row in read_rows(path, ("VolumeName", *needed))}
-    return rows
+    paths = sorted((base / folder).glob("*.csv")) if (base / folder).is_dir() else ()
+    columns = {plain(name) for name in used}
+    return one_row_each([(path.name, read_rows(path, ("VolumeName", *needed))) for path in paths
+                         if word in path.name.lower()],
+                        lambda row: stem(row["VolumeName"].strip()), lambda name: plain(name) in columns)
 
 
-def _of(rows: dict[str, dict], name: str) -> dict | None:
-    """The row of a volume, else that of another reconstruction of the same scan."""
+def _of(rows: Rows, name: str) -> str:
+    """The volume whose row tells of this one: its own, else that of another reconstruction of the same scan."""
     scan = name.rsplit("_", 1)[0]
-    return rows.get(name) or rows.get(f"{scan}_1") or rows.get(f"{scan}_2")
+    return next((volume for volume in (name, f"{scan}_1", f"{scan}_2") if volume in rows), name)
 
 
 def _excluded(base: Path) -> dict[str, str]:

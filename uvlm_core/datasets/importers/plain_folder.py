@@ -7,13 +7,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from uvlm_core.datasets.csv_file import cell, find_column, read_rows
+from uvlm_core.datasets.csv_file import cell, decoded, find_column, plain, read_rows
 from uvlm_core.datasets.importers.beside import Place, belonging, place_of
 from uvlm_core.datasets.layout import (
     ImportOptions,
@@ -24,7 +23,9 @@ from uvlm_core.datasets.layout import (
     relative,
     sex_of,
     stem,
+    walked,
 )
+from uvlm_core.datasets.one_row import Contradictions, Rows, one_row_each, told_of
 from uvlm_core.datasets.problems import COLUMNS as PROBLEM_COLUMNS
 from uvlm_core.datasets.problems import Problem, first_of
 from uvlm_core.datasets.table import COLUMNS as TABLE_COLUMNS
@@ -37,6 +38,7 @@ MASK_FOLDER = re.compile(r"^(seg|segmentation|label|mask|labelsTr)s?$", re.IGNOR
 DICOM_SUFFIXES = (".dcm", ".ima")
 NO_SUFFIX = re.compile(r"[^.]+|.*\.\d+")  # IM0001, or a UID: other names of DICOM files
 NAME_COLUMNS = ("case_id", "case", "file", "filename", "image", "scan", "id", "name", "volumename")
+READ_COLUMNS = (("patient_id", "patient", "subject"), ("report", "text"), ("sex", "gender"), ("age",), ("split",))
 
 
 def clues(folder: Path) -> list[str]:
@@ -55,7 +57,7 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
         yield Problem("warning", "", "DICOM files", f"{path.name} has DICOM files beside folders of DICOM files; its "
                       "own were left out", relative(path, folder), "Move them into a folder of their own.")
     masks, texts = _masks(folder), _texts(folder)
-    rows, unread = _rows(folder)
+    rows, wrong, unread = _rows(folder, options)
     yield from unread
     places = {name: _place(path, folder) for name, path in scans.items()}
     mask_of, text_of, row_of = (belonging(places.values(), others) for others in (masks, texts, rows))
@@ -64,12 +66,13 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
         place = places[name]
         case = Case(as_case_id(name), relative(path, folder))
         if place in text_of:
-            case.report = texts[text_of[place]].read_text("utf-8", errors="replace").strip()
+            yield from _read_report(case, texts[text_of[place]], folder)
         if place in mask_of:
             case.labels, case.label_names = relative(masks[mask_of[place]][-1], folder), names
             if not names:
                 yield Problem("warning", case.case_id, "label names", "nothing names the values of its label map",
                               case.labels, 'Put labels.json with {"1": "liver", …} into the folder.')
+        yield from told_of(wrong, row_of.get(place), case.case_id)
         yield from _fill(case, rows.get(row_of.get(place), {}), options)
         if not case.report:
             yield Problem("note", case.case_id, "no report", "no text belongs to it")
@@ -81,16 +84,26 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
     yield from _lost("rows of the tables", lost, "to no scan")
 
 
+def _read_report(case: Case, path: Path, folder: Path) -> Iterator[Problem]:
+    text = decoded(path.read_bytes()).strip()
+    if "\ufffd" in text or "\0" in text:
+        yield Problem("error", case.case_id, "text", "its text has letters that cannot be read; expected is UTF-8, "
+                      "UTF-16 with its mark at the start, or cp1252", relative(path, folder),
+                      "Save it as UTF-8, or go on without it with --on-error skip.")
+        return
+    case.report = text
+
+
 def _lost(what: str, names: list[str], where: str) -> Iterator[Problem]:
     if names:
         yield Problem("warning", "", "no scan", f"{len(names)} {what} belong {where}: {first_of(sorted(names))}")
 
 
 def _fill(case: Case, row: dict, options: ImportOptions) -> Iterator[Problem]:
-    case.patient_id = cell(row, "patient_id", "patient", "subject")
-    case.report = cell(row, "report", "text") or case.report
-    case.sex, case.age = sex_of(cell(row, "sex", "gender")), in_years(cell(row, "age"))
-    split = {"val": "validation", "valid": "validation"}.get(cell(row, "split"), cell(row, "split"))
+    case.patient_id, report, sex, age, split = (cell(row, *names) for names in READ_COLUMNS)
+    case.report = report or case.report
+    case.sex, case.age = sex_of(sex), in_years(age)
+    split = {"val": "validation", "valid": "validation"}.get(split, split)
     if split in SPLITS:
         case.split = split
     elif split:
@@ -116,7 +129,7 @@ def _scans(folder: Path, dicom: list[Path]) -> dict[str, Path]:
 
 def _dicom_folders(folder: Path) -> tuple[list[Path], list[Path]]:
     """Folders with DICOM files, the chosen one included; and those that also hold such folders, which are no scan."""
-    found = [Path(place) for place, _, names in os.walk(folder) if _has_dicom(Path(place), names)]
+    found = [place for place, names in walked(folder) if _has_dicom(place, names)]
     around = {parent for path in found for parent in path.parents}
     return sorted(set(found) - around), sorted(set(found) & around)
 
@@ -159,17 +172,18 @@ def _is_mask(path: Path, folder: Path) -> bool:
 
 
 def _texts(folder: Path) -> dict[Place, Path]:
-    return {(path.relative_to(folder).parts[:-1], path.stem): path for path in sorted(folder.rglob("*.txt"))
+    paths = sorted(place / name for place, names in walked(folder) for name in names if name.lower().endswith(".txt"))
+    return {(path.relative_to(folder).parts[:-1], path.stem): path for path in paths
             if path.is_file() and path.stat().st_size < 1_000_000}
 
 
-def _rows(folder: Path) -> tuple[dict[Place, dict], list[Problem]]:
-    """Place of the scan -> row of any table that has a column for it; and the tables that were not used.
+def _rows(folder: Path, options: ImportOptions) -> tuple[Rows, Contradictions, list[Problem]]:
+    """Place of the scan -> row of any table that has a column for it; contradictions; tables that were not used.
 
     Tables that UVLM wrote here are not read: they say what an earlier import found, which may be repaired by now.
     """
-    rows, unread = {}, []
-    for path in sorted(folder.glob("*.csv")):
+    tables, unread = [], []
+    for path in sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file()):
         found = read_rows(path)
         columns = list(found[0]) if found else []
         if not found or set(PROBLEM_COLUMNS) <= set(columns):
@@ -182,8 +196,12 @@ def _rows(folder: Path) -> tuple[dict[Place, dict], list[Problem]]:
                                   f"{first_of(columns, 8)}; one that names the scan is expected: "
                                   f"{', '.join(NAME_COLUMNS)}", path.name, "Rename a column to one of these."))
         else:
-            rows |= {place_of(name): row for row in found if (name := cell(row, *NAME_COLUMNS))}
-    return rows, unread
+            tables.append((path.name, found))
+    columns = {plain(name) for names in READ_COLUMNS for name in names}
+    rows, wrong = one_row_each(
+        tables, lambda row: place_of(name) if (name := cell(row, *NAME_COLUMNS)) else None,
+        lambda column: plain(column) in columns or options.mapping.finding(column, KIND) is not None)
+    return rows, wrong, unread
 
 
 def _label_names(folder: Path) -> dict[int, str]:

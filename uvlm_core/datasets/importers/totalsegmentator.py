@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from uvlm_core.datasets.csv_file import cell, read_rows
+from uvlm_core.datasets.csv_file import cell, plain, read_rows
 from uvlm_core.datasets.layout import ImportOptions, below, in_years, relative, sex_of, stem
+from uvlm_core.datasets.one_row import one_row_each, told_of
 from uvlm_core.datasets.problems import Problem
 from uvlm_core.datasets.table import Case
 from uvlm_core.errors import CaseError
 
 KIND, TITLE = "totalsegmentator", "TotalSegmentator"
 SPLIT_OF = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+USED = ("split", "gender", "sex", "age")  # columns
 
 
 def clues(folder: Path) -> list[str]:
@@ -27,7 +29,8 @@ def clues(folder: Path) -> list[str]:
 def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
     """Every folder with a scan."""
     table = folder / "meta.csv"
-    rows = {row["image_id"].strip(): row for row in read_rows(table, ("image_id",))} if table.exists() else {}
+    tables = [(table.name, read_rows(table, ("image_id",)))] if table.exists() else []
+    rows, wrong = one_row_each(tables, lambda row: row["image_id"].strip(), lambda column: plain(column) in USED)
     if not table.exists():
         yield Problem("warning", "", "no table", "there is no meta.csv: age, sex and split are not known")
     scans = _scan_folders(folder)
@@ -41,6 +44,7 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
             yield Problem("error", scan.name, "no scan", "its folder has no ct.nii.gz", f"{scan.name}/ct.nii.gz",
                           "Download it, or leave it out with --on-error skip.")
             continue
+        yield from told_of(wrong, scan.name, scan.name)
         if split and split not in SPLIT_OF:
             yield Problem("warning", scan.name, "split", f"meta.csv has the split '{split}'; none was taken")
         masks = {stem(path.name): [relative(path, folder)] for path in below(scan / "segmentations", "*")}
