@@ -73,7 +73,7 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     tensors = {}
-    for name, value in _own_tensors(model).items():
+    for name, value in own_tensors(model).items():
         value = value.detach().cpu()
         if value.is_floating_point():
             value = value.half() if half else value.float()
@@ -90,8 +90,8 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
     _replace(beside, folder)
 
 
-def _own_tensors(model) -> dict:
-    """The state without second names of tied tensors."""
+def own_tensors(model) -> dict:
+    """The state of a model, name -> tensor, without second names of tied tensors."""
     seen, own = set(), {}
     for name, value in model.state_dict(keep_vars=True).items():
         if id(value) not in seen:
@@ -215,7 +215,7 @@ def load_bundle(folder: str | Path, device: str = "cpu") -> Bundle:
 
 
 def _check_tensors(model, tensors: dict) -> None:
-    own = _own_tensors(model)
+    own = own_tensors(model)
     wrong = [f"{name} is missing" for name in own if name not in tensors]
     wrong += [f"{name} is unknown" for name in tensors if name not in own]
     wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.files import replace_text
-from uvlm_core.model.bundle import read_info, verify_bundle
+from uvlm_core.model.bundle import own_tensors, read_info, verify_bundle
 from uvlm_core.model.classifier import with_part_evidence
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.fixed_norm import use_fixed_norms
@@ -101,7 +101,7 @@ def load_weights(model: UVLM, path: Path) -> None:
     if any(name.endswith(".norm.variance") for name in tensors):
         use_fixed_norms(model)
         own = model.state_dict()
-    wrong = [f"{name} is missing" for name in own if name not in tensors]
+    wrong = [f"{name} is missing" for name in own_tensors(model) if name not in tensors]
     wrong += [f"{name} is unknown" for name in tensors if name not in own]
     wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()
               if name in tensors and tensors[name].shape != value.shape]
@@ -109,4 +109,4 @@ def load_weights(model: UVLM, path: Path) -> None:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise RecipeError(f"{path} does not fit this model: {'; '.join(wrong[:5])}{more}. "
                           "Start from weights of the same preset and labels.")
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=False)  # a bundle has no second names of tied tensors
