@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.files import replace_text
-from uvlm_core.model.bundle import own_tensors, read_info, verify_bundle
+from uvlm_core.model.bundle import MANIFEST, own_tensors, read_info, verify_bundle
 from uvlm_core.model.classifier import with_part_evidence
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.fixed_norm import use_fixed_norms
@@ -52,6 +53,13 @@ def build_model(recipe: Recipe) -> UVLM:
     if recipe.language_model is not None:
         model.language.load_pretrained(folder)
     return model
+
+
+def started_from(recipe: Recipe, start: str | Path | None) -> tuple[Recipe, Path | None]:
+    """The recipe with the bundle `start` as its own, and None; or the recipe as it is, and the weights `start`."""
+    if start is not None and (Path(start) / MANIFEST).exists():
+        return replace(recipe, bundle=str(Path(start).absolute())), None
+    return recipe, None if start is None else Path(start)
 
 
 def recipe_grid(recipe: Recipe) -> GridSpec:

@@ -123,6 +123,12 @@ class Recipe:
         """The recipe as plain JSON values; `Recipe.from_dict` is the way back."""
         return asdict(self)
 
+    def numbers(self, stage: int | None) -> list[int]:
+        """Numbers of all stages, from 1, or only of `stage`. Raises RecipeError where there is no such stage."""
+        if stage is not None and not 1 <= stage <= len(self.stages):
+            raise RecipeError(f"The recipe has stages 1 to {len(self.stages)}; found {stage}.")
+        return [number for number in range(1, len(self.stages) + 1) if stage in (None, number)]
+
     @staticmethod
     def from_dict(values: dict) -> Recipe:
         """Raises RecipeError that names an unknown or missing entry."""

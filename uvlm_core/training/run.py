@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,12 +14,18 @@ from safetensors.torch import save_file
 from tqdm import tqdm
 
 from uvlm_core.errors import RecipeError
-from uvlm_core.model.bundle import MANIFEST
 from uvlm_core.model.config import ModelConfig
 from uvlm_core.model.fixed_norm import fix_norms
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
-from uvlm_core.training.building import build_model, bundle_folder, keep_tokenizer, load_weights, train_only
+from uvlm_core.training.building import (
+    build_model,
+    bundle_folder,
+    keep_tokenizer,
+    load_weights,
+    started_from,
+    train_only,
+)
 from uvlm_core.training.estimate import data_root
 from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
@@ -47,11 +52,8 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     Raises:
         RecipeError: a recipe that cannot be run, start weights that do not fit, or another training in this folder.
     """
-    recipe, out = load_recipe(recipe_path), Path(out)
-    if start is not None and (Path(start) / MANIFEST).exists():
-        recipe, start = replace(recipe, bundle=str(Path(start).absolute())), None
-    if stage is not None and not 1 <= stage <= len(recipe.stages):
-        raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
+    (recipe, start), out = started_from(load_recipe(recipe_path), start), Path(out)
+    recipe.numbers(stage)  # refuses one that does not exist
     root = data_root(data)
     _refuse_device(device)
     _refuse_another_recipe(recipe, out)
@@ -69,12 +71,12 @@ def _train_stages(recipe: Recipe, out: Path, stage: int | None, start: Path | No
             "python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
             "threads": torch.get_num_threads(), "processes": processes.count(), "device": str(place)})
         keep_tokenizer(recipe, out)
-    weights = Path(start) if start else None
+    weights = start
     if weights is None and recipe.bundle is not None:
         weights = bundle_folder(recipe) / WEIGHTS
     for number, part in enumerate(recipe.stages, 1):
         folder = out / f"stage{number}-{part.kind}"
-        if stage in (None, number):
+        if number in recipe.numbers(stage):
             weights = _train_stage(recipe, part, number, folder, weights, root, place, cancel)
         elif (folder / WEIGHTS).exists() and number < stage and start is None:
             weights = folder / WEIGHTS
