@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,23 @@ def _wait_for_changes(folder: Path, count: int) -> None:
         if now != before:
             before, count = now, count - 1
         time.sleep(0.002)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files")
+def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(recipe, tmp_path):
+    import resource
+
+    train_command(recipe, tmp_path / "run", stage=1)  # makes the cases
+    shutil.rmtree(tmp_path / "run" / "stage1-segmentation")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(CaseError, match=r"checkpoint\.safetensors cannot be written.*disk has space"):
+            train_command(recipe, tmp_path / "run", stage=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.rglob("*.writing"))
+    assert train_command(recipe, tmp_path / "run", stage=1).exists()
 
 
 def test_weights_of_another_model_are_refused_by_name(finished):

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from uvlm_core.errors import BundleError, UVLMError
+from uvlm_core.files import replace_tensors
 
 FORMAT = "uvlm-bundle/1"
 MANIFEST, WEIGHTS, TOKENIZER, CARD = "bundle.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"
@@ -66,8 +67,6 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
         model: a UVLM whose parameters are all finite.
         half: store the weights in 16 bit.
     """
-    from safetensors.torch import save_file
-
     folder = Path(folder)
     beside = folder.with_name(folder.name + ".writing")
     shutil.rmtree(beside, ignore_errors=True)
@@ -81,7 +80,7 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
                 raise BundleError(f"The weights {name} hold numbers that are not finite; this model cannot be saved. "
                                   "Train it again with a lower rate.")
         tensors[name] = value.contiguous().clone()
-    save_file(tensors, beside / WEIGHTS, {"format": FORMAT})
+    replace_tensors(beside / WEIGHTS, tensors, {"format": FORMAT})
     (beside / TOKENIZER).write_text(tokenizer_json, "utf-8")
     (beside / CARD).write_text(card, "utf-8")
     files = {name: {"sha256": _sha256(beside / name), "bytes": (beside / name).stat().st_size} for name in FILES}

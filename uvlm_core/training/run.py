@@ -10,10 +10,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from uvlm_core.errors import RecipeError
+from uvlm_core.files import replace_tensors
 from uvlm_core.model.config import ModelConfig
 from uvlm_core.model.fixed_norm import fix_norms
 from uvlm_core.model.uvlm import UVLM
@@ -144,8 +144,7 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
         raise RecipeError(_memory_advice(recipe, number, device, cases, folder.parent)) from trouble
     if processes.is_main():
         _write_json(folder / "figures.json", figures)
-        save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, f"{done}.writing")
-        os.replace(f"{done}.writing", done)
+        replace_tensors(done, {name: value.contiguous().clone() for name, value in model.state_dict().items()})
     processes.wait()
     return done
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
+from uvlm_core.files import replace_tensors
 from uvlm_core.inference.device import Placement
 from uvlm_core.inference.heads import fast_form
 from uvlm_core.model.injection import StageTokens
@@ -58,9 +58,7 @@ def cache_tokens(model: UVLM, cases: list[GridCase], out: Path, precision: str =
     paths = [folder / f"{case.name}.safetensors" for case in cases]
     missing = [number for number in processes.mine(range(len(cases))) if not paths[number].exists()]
     for number in tqdm(missing, desc="encoding", unit="case", disable=not (missing and processes.is_main())):
-        beside = paths[number].with_suffix(".writing")
-        save_file(_encode(fast, autocast, cases[number]), beside)
-        os.replace(beside, paths[number])
+        replace_tensors(paths[number], _encode(fast, autocast, cases[number]))
     processes.wait()
     return CachedCases(paths)
 
