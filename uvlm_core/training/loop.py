@@ -101,7 +101,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
             log.write({"step": step + 1, **row, "seconds": round(clock() - started, 3)})
         bar.set_postfix_str(f"loss {row['loss']:.3f}")
         bar.update()
-        stop = processes.mean_over_processes([cancel()])[0] > 0
+        stop = processes.some_process(cancel())
         if stop or (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps or state["finished"]:
             _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
             if stop and step + 1 < recipe.steps:

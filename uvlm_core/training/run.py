@@ -126,10 +126,10 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
     if weights is not None:
         load_weights(model, weights)
     model.keep_activations(not part.checkpointing)
-    cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
+    cases, held_out = _cases(recipe, part, model.config, folder.parent, root, cancel)
     if part.fixed_norms:
         fix_norms(model, whole_images(model, cases, part.fixed_norms, recipe.seed + number))
-    task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
+    task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent, cancel)
     train_only(model, part.trained_parts)
     try:
         figures = fit(model, task, part, folder, recipe.seed + number, cancel)
@@ -166,7 +166,7 @@ def _memory_advice(recipe: Recipe, number: int, device: torch.device, cases: lis
     return text + "Even small patches do not fit: close other programs, or take a smaller model or a larger machine."
 
 
-def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None):
+def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None, cancel):
     names = [source.get("name") for source in recipe.data]
     unknown = sorted(set(part.sources or ()) - set(names))
     if unknown:
@@ -179,13 +179,14 @@ def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, ro
             bar.total = total
             bar.update(done - bar.n)
 
-        cases = prepare(sources, config.grid, out / "cases", root, progress)
+        cases = prepare(sources, config.grid, out / "cases", root, progress, cancel=cancel)
     return [case for case in cases if not case.held_out], [case for case in cases if case.held_out]
 
 
 def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: list[GridCase], seed: int,
-               out: Path) -> StageTask:
-    """What the stage minimises and how it is judged."""
+               out: Path, cancel: Callable[[], bool] = lambda: False) -> StageTask:
+    """What the stage minimises and how it is judged; True of `cancel` ends what is computed once before with
+    Cancelled."""
     if part.kind == "segmentation":
         from uvlm_core.training.segmentation import segmentation_task
 
@@ -193,10 +194,10 @@ def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: 
     if part.kind == "classification":
         from uvlm_core.training.classification import classification_task
 
-        return classification_task(model, cases, held_out, part, seed, out)
+        return classification_task(model, cases, held_out, part, seed, out, cancel)
     from uvlm_core.training.reporting import report_task
 
-    return report_task(model, cases, held_out, part, seed, out)
+    return report_task(model, cases, held_out, part, seed, out, cancel)
 
 
 def _write_json(path: Path, values: dict) -> None:
