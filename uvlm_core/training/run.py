@@ -33,6 +33,7 @@ from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
 from uvlm_core.training.run_lock import only_training
 from uvlm_core.training.segmentation import whole_images
+from uvlm_core.training.used_cases import USED_CASES, refuse_trained, used_cases
 from uvlm_core.worker.memory import give_back_memory
 
 WEIGHTS = "model.safetensors"
@@ -127,6 +128,11 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
         load_weights(model, weights)
     model.keep_activations(not part.checkpointing)
     cases, held_out = _cases(recipe, part, model.config, folder.parent, root, cancel)
+    refuse_trained(folder.parent, held_out)
+    processes.wait()  # until all have read what the main process now writes
+    if processes.is_main():
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / USED_CASES, used_cases(folder, cases, held_out))
     if part.fixed_norms:
         fix_norms(model, whole_images(model, cases, part.fixed_norms, recipe.seed + number))
     task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent, cancel)
