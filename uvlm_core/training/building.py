@@ -32,11 +32,20 @@ def train_only(model: UVLM, parts: tuple[str, ...] | None) -> None:
 
 
 def build_model(recipe: Recipe) -> UVLM:
-    """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries,
-    or for those of the recipe's language model, whose weights are loaded."""
+    """The recipe's model with its seeded first weights; those of the recipe's language model are loaded."""
+    config = recipe_config(recipe)
+    torch.manual_seed(recipe.seed)
+    model = UVLM(config)
+    if recipe.bundle is None and recipe.language_model is not None:
+        model.language.load_pretrained(_language_model(recipe)[0])
+    return model
+
+
+def recipe_config(recipe: Recipe) -> ModelConfig:
+    """The configuration of the recipe's model; its vocabulary has room for `recipe.tokenizer_size` entries, or for
+    those of the recipe's bundle or language model."""
     if recipe.bundle is not None:
-        torch.manual_seed(recipe.seed)
-        return UVLM(ModelConfig.from_dict(read_info(bundle_folder(recipe)).config))
+        return ModelConfig.from_dict(read_info(bundle_folder(recipe)).config)
     config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
     size = recipe.tokenizer_size
     if recipe.language_model is not None:
@@ -47,12 +56,7 @@ def build_model(recipe: Recipe) -> UVLM:
         size = config["language"]["vocabulary"]
     for part, changes in recipe.model.items():
         config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
-    config = ModelConfig.from_dict(config).with_vocabulary(size, VISION_START, VISION_END)
-    torch.manual_seed(recipe.seed)
-    model = UVLM(config)
-    if recipe.language_model is not None:
-        model.language.load_pretrained(folder)
-    return model
+    return ModelConfig.from_dict(config).with_vocabulary(size, VISION_START, VISION_END)
 
 
 def started_from(recipe: Recipe, start: str | Path | None) -> tuple[Recipe, Path | None]:
@@ -77,10 +81,7 @@ def bundle_folder(recipe: Recipe) -> Path:
 
 def _language_model(recipe: Recipe) -> tuple[Path, dict | None]:
     """Folder and LoRA settings of the recipe's language model."""
-    values = recipe.language_model
-    if "folder" not in values or set(values) - {"folder", "lora"}:
-        raise RecipeError(f"language_model has a folder and perhaps lora; found {', '.join(sorted(values))}.")
-    return Path(values["folder"]), values.get("lora")
+    return Path(recipe.language_model["folder"]), recipe.language_model.get("lora")
 
 
 def keep_tokenizer(recipe: Recipe, out: Path) -> None:

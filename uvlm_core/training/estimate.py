@@ -17,6 +17,7 @@ from uvlm_core.training import loop, memory
 from uvlm_core.training.measuring import MEASURED_VOXELS, full_patch, measure_stage
 from uvlm_core.training.prepare import count_cases, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.recipe_check import check_patches
 
 ESTIMATE = "estimate.json"
 TEXT_CASES = 4  # that a report stage is measured with: one alone has few findings, and so short texts
@@ -67,6 +68,9 @@ def estimate(recipe: Recipe, device: str = "cpu", root: Path | None = None,
     Raises:
         RecipeError, CaseError: the recipe cannot be run.
     """
+    from uvlm_core.training.building import recipe_config
+
+    check_patches(recipe.stages, recipe_config(recipe).encoder.total_stride())
     with tempfile.TemporaryDirectory(prefix="uvlm-estimate-") as folder:
         return [estimate_stage(recipe, number, torch.device(device), root, Path(folder))
                 for number in recipe.numbers(stage)]

@@ -23,6 +23,7 @@ from uvlm_core.training.building import (
     bundle_folder,
     keep_tokenizer,
     load_weights,
+    recipe_config,
     started_from,
     train_only,
 )
@@ -31,6 +32,7 @@ from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.recipe_check import check_patches
 from uvlm_core.training.run_lock import only_training
 from uvlm_core.training.segmentation import whole_images
 from uvlm_core.training.used_cases import USED_CASES, refuse_trained, used_cases
@@ -55,6 +57,7 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     """
     (recipe, start), out = started_from(load_recipe(recipe_path), start), Path(out)
     recipe.numbers(stage)  # refuses one that does not exist
+    check_patches(recipe.stages, recipe_config(recipe).encoder.total_stride())
     root = data_root(data)
     _refuse_device(device)
     _refuse_another_recipe(recipe, out)
@@ -173,11 +176,6 @@ def _memory_advice(recipe: Recipe, number: int, device: torch.device, cases: lis
 
 
 def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None, cancel):
-    names = [source.get("name") for source in recipe.data]
-    unknown = sorted(set(part.sources or ()) - set(names))
-    if unknown:
-        raise RecipeError(f"The {part.kind} stage trains on {', '.join(unknown)}; "
-                          f"the recipe's data are {', '.join(names)}.")
     sources = [source for source in recipe.data
                if part.sources is None or source.get("name") in part.sources]
     with tqdm(desc="cases", unit="case", disable=not processes.is_main()) as bar:
