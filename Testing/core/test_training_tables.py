@@ -49,6 +49,18 @@ def test_stages_of_two_sources_may_share_a_store_up_to_the_figures_of_held_out_c
     assert looked_at >= {"masks_s1", "texts_s1"}
 
 
+def interrupted(asked: int):
+    """A `cancel` that ends everything at once when it is asked so often."""
+    def cancel() -> bool:
+        nonlocal asked
+        asked -= 1
+        if not asked:
+            raise KeyboardInterrupt
+        return False
+
+    return cancel
+
+
 def test_cases_that_were_trained_on_judge_no_model_after_their_table_was_split_anew(table, tmp_path):
     copied = write_table(table.with_name("again.csv"), read_table(table).cases)
     recipe, run = tmp_path / "one.json", tmp_path / "run"
@@ -59,6 +71,10 @@ def test_cases_that_were_trained_on_judge_no_model_after_their_table_was_split_a
     def split(**names):
         write_table(copied, [replace(case, split=names[case.case_id]) for case in read_table(copied).cases])
 
+    split(s0="validation", s1="train")
+    with pytest.raises(KeyboardInterrupt):
+        train_command(recipe, run, stage=1, cancel=interrupted(asked=3))  # before its first step has an effect
+    split(s0="train", s1="validation")
     asked = iter([False] * 2 + [True])  # two cases, the first step
     with pytest.raises(Cancelled, match="step 1 of 2"):
         train_command(recipe, run, stage=1, cancel=lambda: next(asked))

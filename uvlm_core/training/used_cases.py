@@ -37,7 +37,7 @@ def refuse_trained(run: Path, held_out: list[GridCase]) -> None:
 
 
 def _trained_on(path: Path) -> set[str]:
-    if not path.exists():
+    if not path.exists() or not any(path.parent.glob("*.safetensors")):  # without weights no step was made
         return set()
     try:
         return set(json.loads(path.read_text("utf-8"))["trained"])
