@@ -133,7 +133,7 @@ def train(
     if estimate:
         from uvlm_core.training.estimate import estimate_command
 
-        print("\n".join(estimate_command(recipe, out, data, device)))
+        print("\n".join(estimate_command(recipe, out, data, device, stage, start)))
         return
     if export_shell or export_slurm:
         from uvlm_core.training.launch_script import export_scripts

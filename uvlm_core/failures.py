@@ -28,5 +28,8 @@ def failure(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError) and error.filename is not None:
         return WRONG_INPUT, (f"Error: {error.filename}: {error.strerror or error}. "
                              "Check that it exists, may be used, and that the disk has space.")
+    if isinstance(error, OSError):  # of a file that was open already
+        return WRONG_INPUT, (f"Error: a file cannot be read or written: {error.strerror or error}. "
+                             "Check that the folders may be used and that the disk has space.")
     return UNEXPECTED, (f"Error: something unexpected happened ({type(error).__name__}: {error}). Run the same command "
                         "with --debug and send what it prints, without the scan, to the developers.")

@@ -1,4 +1,4 @@
-"""Writing text files so that a reader never sees half of one, with errors that say what to do."""
+"""Writing texts and weights so that a reader never sees half of a file, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,27 @@ def replace_text(path: str | Path, text: str) -> Path:
     return replace_file(path, lambda file: file.write(text))
 
 
-def unwritable(path: Path, error: OSError) -> CaseError:
+def replace_tensors(path: str | Path, tensors: dict, metadata: dict[str, str] | None = None) -> Path:
+    """Writes torch tensors, none of which shares memory with another, as safetensors beside `path` and renames that.
+
+    Raises:
+        CaseError: the folder cannot be written to, or the disk is full; nothing half-written stays.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    beside = path.with_name(path.name + ".writing")
+    try:
+        save_file(tensors, beside, metadata)
+        os.replace(beside, path)
+    except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+    return path
+
+
+def unwritable(path: Path, error: Exception) -> CaseError:
     """The error of a file or folder that could not be written."""
-    return CaseError(f"{path} cannot be written: {error.strerror or error}. "
+    return CaseError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}. "
                      "Check that the folder may be written to and that the disk has space, then run the command again.")

@@ -96,6 +96,7 @@ def test_a_narrow_terminal_encoding_does_not_end_a_run(tmp_path):
     (KeyboardInterrupt(), 130, "Cancelled."),
     (MemoryError(), 2, "memory"),
     (OSError(28, "No space left on device", "out.nii.gz"), 2, "No space left on device"),
+    (OSError("4096 requested and 0 written"), 2, "0 written. Check that"),  # numpy names no file
     (ZeroDivisionError("division by zero"), 70, "--debug"),
 ])
 def test_every_end_has_an_exit_code_and_a_sentence(error, code, words):

@@ -174,7 +174,7 @@ def test_the_editor_needs_no_numpy_and_no_torch(root):
     assert done.stdout.strip() == "[]"
 
 
-def test_300_sentences_stay_fast():
+def test_300_sentences_stay_fast(short_collections):
     """Typing a letter with everything that an editor reads afterwards: flags, fields, layout."""
     nouns = ("A 24 mm nodule in the left upper lobe.", "No consolidation.", "There is a 31 mm lesion in the liver.",
              "The heart is normal in size.", "No pleural effusion on either side.")

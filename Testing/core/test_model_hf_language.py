@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from uvlm_core.model.hf_model import attention_output, decoder_layers, language_
 from uvlm_core.model.injection import VisionTokens
 from uvlm_core.model.tokenizer import ANSWER, END, PROMPT, Tokenizer, shifted_tokenizer
 from uvlm_core.model.uvlm import UVLM
+from uvlm_core.training.comparison import held_out_results
 from uvlm_core.training.recipe import Recipe
 from uvlm_core.training.run import build_model, train_command
 
@@ -31,6 +33,7 @@ COMMON = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "n
 LLAMA, QWEN, GEMMA = ({"model_type": kind, **COMMON} for kind in ("llama", "qwen3", "gemma2"))
 GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 128, "vocab_size": 300,
         "bos_token_id": 0, "eos_token_id": 1}
+TIED = {**LLAMA, "tie_word_embeddings": True}  # as small Qwen3 and Llama 3.2 have it
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.0, "targets": ["q_proj", "v_proj"]}
 
 
@@ -132,25 +135,31 @@ def test_padding_changes_nothing():
     assert torch.allclose(logits[:1], alone, atol=1e-4)
 
 
-def small_model(lora: dict | None = None) -> UVLM:
+def small_model(lora: dict | None = None, causal_lm: dict = LLAMA) -> UVLM:
     torch.manual_seed(3)
-    entries = {"backend": "huggingface", "causal_lm": LLAMA, "lora": lora, "width": 32, "n_heads": 4, "layers": 4,
+    entries = {"backend": "huggingface", "causal_lm": causal_lm, "lora": lora, "width": 32, "n_heads": 4, "layers": 4,
                "vocabulary": 306, "vision_start_id": 4, "vision_end_id": 5}
     values = small_config().to_dict()
+    values["grid"]["spacing"] = (6.0, 6.0, 6.0)
     return UVLM(ModelConfig.from_dict({**values, "language": {**values["language"], **entries}})).eval()
 
 
-@pytest.mark.parametrize("lora", [None, LORA], ids=["full", "lora"])
-def test_a_bundle_gives_back_the_same_text(tmp_path, lora):
-    model = small_model(lora)
-    for name, value in model.language.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(value, std=0.3)  # zero at first: would hide that it was lost
+def write_bundle(folder: Path, model: UVLM) -> Path:
     model.half().float()  # what is stored in 16 bit
     info = BundleInfo(name="t", version="0", licence="Apache-2.0", intended_use="tests", config={}, thresholds={},
                       assessed=[], training_data="none")
-    tokenizer = shifted_tokenizer(language_tokenizer())
-    save_bundle(tmp_path / "bundle", model, tokenizer, "# t\n", info)
+    save_bundle(folder, model, shifted_tokenizer(language_tokenizer()), "# t\n", info)
+    return folder
+
+
+@pytest.mark.parametrize(("lora", "causal_lm"), [(None, LLAMA), (LORA, LLAMA), (None, TIED)],
+                         ids=["full", "lora", "tied"])
+def test_a_bundle_gives_back_the_same_text(tmp_path, lora, causal_lm):
+    model = small_model(lora, causal_lm)
+    for name, value in model.language.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value, std=0.3)  # zero at first: would hide that it was lost
+    write_bundle(tmp_path / "bundle", model)
     assert sorted(path.name for path in (tmp_path / "bundle").iterdir()) == [
         "MODEL_CARD.md", "bundle.json", "model.safetensors", "tokenizer.json"]
     loaded = load_bundle(tmp_path / "bundle").model
@@ -163,6 +172,19 @@ def test_a_bundle_gives_back_the_same_text(tmp_path, lora):
             texts.append([row.id for row in rows])
             assert generate_batch(made, made.vision(features), [[PROMPT, 40, ANSWER]], 12) == [texts[-1]]
     assert texts[0] == texts[1]
+
+
+def test_training_goes_on_from_a_bundle_with_tied_embeddings(tmp_path):
+    bundle = write_bundle(tmp_path / "bundle", small_model(causal_lm=TIED))
+    stage = {"kind": "report", "steps": 1, "warm_up": 0, "freeze_encoder": True, "precision": "fp32", "ema": 0.0}
+    train, held = ({**row, "count": 1} for row in RECIPE["data"])
+    (tmp_path / "r.json").write_text(json.dumps({**RECIPE, "model": {}, "stages": [stage], "data": [train, held]}))
+    weights = load_file(train_command(tmp_path / "r.json", tmp_path / "run", start=bundle))
+    name = "language.causal_lm.model.embed_tokens.weight"
+    assert torch.equal(weights[name], weights["language.causal_lm.lm_head.weight"])
+    assert not torch.equal(weights[name], load_file(bundle / "model.safetensors")[name].float())
+    found = held_out_results(tmp_path / "run")
+    assert found["before"]["held"]["answer_probability"] < found["after"]["held"]["answer_probability"]
 
 
 def language_tokenizer() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -71,3 +72,47 @@ def test_what_is_not_a_checkpoint_is_explained(tmp_path):
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BundleError):
         load_reference_checkpoint(tmp_path / "cut.pth")
+
+
+# A checkpoint as a pickle program: {"network_weights": {"x": a tensor}, "b": SETTINGS}
+STORAGE = b"ctorch\nFloatStorage\n"
+HEAD = (b"\x80\x02}q\xfeX\x0f\0\0\0network_weights}X\x01\0\0\0xctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage"
+        + STORAGE + b"X\x01\0\0\x000X\x03\0\0\0cpuK\x04tQK\0K\x02\x85K\x01\x85tRssX\x01\0\0\0b")
+# forty lists, each of which holds the one before twice; and the same as tuples
+LISTS = b"]q\0" + b"".join(b"0](h%ch%ceq%c" % (i - 1, i - 1, i) for i in range(1, 40))
+TUPLES = b")q\0" + b"".join(b"0(h%ch%ctq%c" % (i - 1, i - 1, i) for i in range(1, 40))
+
+
+def archive(path: Path, program: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/data.pkl", program)
+        file.writestr("a/data/0", bytes(16))
+    return path
+
+
+@pytest.mark.parametrize(("program", "words"), [
+    (HEAD + LISTS + b"s.", "1000000 values"), (HEAD + b"h\xfes.", "100 deep"),  # the second holds itself
+    (HEAD + b"(" * 5000 + b"t" * 5000 + b"s.", "100 deep"),
+    (HEAD.replace(STORAGE, b"X\x01\0\0\0a") + b"Ns.", "no attribute 'name'"),
+], ids=["exploding", "in itself", "deep", "no storage"])
+def test_hostile_checkpoints_are_refused_at_once(tmp_path, program, words):
+    assert load_reference_checkpoint(archive(tmp_path / "good.pth", HEAD + b"Ns."))[0]["x"].tolist() == [0, 0]
+    with pytest.raises(BundleError, match=f"is damaged or holds more.*{words}.*use another checkpoint"):
+        load_reference_checkpoint(archive(tmp_path / "a.pth", program))
+
+
+@pytest.mark.parametrize("key", [LISTS, TUPLES], ids=["lists", "tuples"])
+def test_keys_that_would_take_forever_are_not_looked_at(tmp_path, key):
+    _, rest = load_reference_checkpoint(archive(tmp_path / "a.pth", HEAD + b"}" + key + b"Nss."))
+    assert list(rest["b"].values()) == [None]
+
+
+def test_damaged_compression_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/data.pkl", (HEAD + b"Ns.") * 3)
+    content = bytearray((tmp_path / "a.pth").read_bytes())
+    begin = content.find(b"a/data.pkl") + len(b"a/data.pkl")
+    content[begin : begin + 6] = b"\xff" * 6
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(BundleError, match="is damaged"):
+        load_reference_checkpoint(tmp_path / "a.pth")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 
 import numpy as np
 import pytest
@@ -71,14 +70,12 @@ def test_hu_survive_within_their_step():
         assert np.abs(hu - value).min() <= within
 
 
-def test_a_large_scan_is_packed_small_and_fast():
+def test_a_large_scan_is_packed_small():
     rng = np.random.default_rng(0)
     hu = rng.normal(0, 20, (300, 512, 512)).astype(np.int16)
     labels = np.zeros(hu.shape, np.uint8)
     labels[100:200, 100:400, 100:400] = 10
-    begin = time.perf_counter()
     images = reduce_images(hu, labels, np.diag([-0.7, -0.7, 1.0, 1.0]), [31])
     text = pack(images.codes, differences=True) + pack(images.labels)
-    assert time.perf_counter() - begin < 8, "a few seconds even on a busy machine"
     assert len(text) < 11_500_000
     assert images.codes.size <= 10_000_000

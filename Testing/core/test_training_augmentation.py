@@ -7,16 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from uvlm_core.errors import RecipeError
 from uvlm_core.labels import IGNORE, label_named, labels
 from uvlm_core.model.config import preset
-from uvlm_core.model.uvlm import UVLM
 from uvlm_core.phantom.generator import make_phantom
 from uvlm_core.report.labeler import label_sentence
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, mirror_table, random_intensity, random_patch
 from uvlm_core.training.prepare import prepare
 from uvlm_core.training.recipe import StageRecipe
-from uvlm_core.training.segmentation import augmented_patch, segmentation_task
+from uvlm_core.training.segmentation import augmented_patch
 
 
 def test_mirroring_swaps_image_masks_and_words_together():
@@ -104,10 +102,3 @@ def test_nothing_is_planted_that_the_data_set_does_not_annotate(healthy):
     targets = [augmented_patch(replace(healthy, known=known), stage, np.random.default_rng(seed))[1]
                for seed in range(6)]
     assert not any((target == label_named("kidney_lesion").id).any() for target in targets)
-
-
-@pytest.mark.parametrize("option", ["draw", "plant"])
-def test_a_label_that_does_not_exist_is_named(healthy, option):
-    stage = StageRecipe("segmentation", 1, patch=(48, 64, 64), **{option: {"kidney_lesoin": 1.0}})
-    with pytest.raises(RecipeError, match=f"'{option}'.*kidney_lesoin"):
-        segmentation_task(UVLM(preset("demo")), [healthy], [], stage, 1)

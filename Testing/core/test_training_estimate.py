@@ -11,9 +11,11 @@ import sys
 import pytest
 from test_training_run import RECIPE, ROOT
 from typer.testing import CliRunner
+from untrained_bundle import write_bundle
 
 from uvlm_core.cli import app
 from uvlm_core.errors import RecipeError
+from uvlm_core.model.bundle import load_bundle
 from uvlm_core.training import measuring
 from uvlm_core.training.estimate import duration, estimate
 from uvlm_core.training.launch_script import write_script
@@ -39,6 +41,21 @@ def test_the_estimate_tells_cases_steps_and_what_is_trained(tmp_path, monkeypatc
         assert (row.cases, row.steps) == (3, len(lines))
     assert found[0].steps_per_epoch == 3 and found[1].steps_per_epoch == 2
     assert found[1].trained < found[1].parameters  # its encoder is frozen
+
+
+def test_the_estimate_is_of_the_bundle_and_the_stage_that_would_be_trained(tmp_path):
+    bundle, small = write_bundle(tmp_path / "bundle"), {"patch": [32, 32, 32], "precision": "fp32", "steps": 1}
+    stages = [{"kind": kind, **small} for kind in ("segmentation", "classification")]
+    (tmp_path / "tiny.json").write_text(json.dumps({**RECIPE, "stages": stages}))
+    options = ["train", str(tmp_path / "tiny.json"), "-o", str(tmp_path / "run"), "--estimate"]
+    done = CliRunner().invoke(app, [*options, "--start", str(bundle), "--stage", "2"])
+    assert done.exit_code == 0, done.output
+    row, = json.loads((tmp_path / "run" / "estimate.json").read_text())["stages"]
+    weights = load_bundle(bundle).model.parameters()
+    assert (row["number"], row["parameters"]) == (2, sum(value.numel() for value in weights))
+    for other in (["--estimate"], ["--export-shell", str(tmp_path / "job.sh")]):
+        with pytest.raises(RecipeError, match="stages 1 to 2; found 3"):
+            CliRunner().invoke(app, [*options[:-1], "--stage", "3", *other], catch_exceptions=False)
 
 
 MEMORY = """

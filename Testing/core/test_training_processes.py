@@ -91,6 +91,33 @@ def test_two_processes_give_what_one_gives(tmp_path):
         before = alone
 
 
+STOPPED = """
+import sys
+from pathlib import Path
+from uvlm_core.errors import Cancelled
+from uvlm_core.training import processes
+from uvlm_core.training.prepare import prepare
+from uvlm_core.training.recipe import load_recipe
+from uvlm_core.volumes.grid import GridSpec
+processes.join("cpu")
+try:
+    prepare(load_recipe(sys.argv[1]).data, GridSpec((6.0, 6.0, 6.0)), Path(sys.argv[2]), None, cancel=processes.is_main)
+except Cancelled:
+    print("stopped", flush=True)
+"""
+
+
+def test_all_processes_stop_where_one_is_told_to(tmp_path):
+    (tmp_path / "tiny.json").write_text(json.dumps(RECIPE))
+    (tmp_path / "each.py").write_text(STOPPED)
+    run = subprocess.run([sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2",
+                          str(tmp_path / "each.py"), str(tmp_path / "tiny.json"), str(tmp_path / "cases")], cwd=ROOT,
+                         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+                         timeout=120)
+    assert run.stdout.split() == ["stopped"] * 2, run.stderr[-3000:]
+    assert sorted(path.name for path in (tmp_path / "cases").iterdir()) == ["held_50", "train_11"]  # the other's share
+
+
 def _weights(tensors) -> torch.Tensor:
     """All in one row, without biases before a norm: they have no effect and no gradient but rounding, which Adam blows
     up to whole steps."""

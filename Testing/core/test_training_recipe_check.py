@@ -63,6 +63,22 @@ def stage(**changes) -> dict:
     (changed(data=[{"name": "a", "kind": "table", "path": 5}]), "must be a text"),
     (changed(data=[{"name": "a", "kind": "table", "path": "x.csv", "splits": "train"}]), "Unknown entry splits"),
     (changed(data=[PHANTOMS, PHANTOMS]), "Two data sources are named 'train'"),
+    (stage(rate=-1.0), "'rate' of stage 1 .* must be above 0; found -1.0"), (stage(rate=float("inf")), "a number"),
+    (stage(weight_decay=-0.1), "at least 0; found -0.1"), (stage(wordings=0), "at least 1"), (changed(seed=-1), "seed"),
+    (stage(draw={"liver": "much"}), "'draw' of stage 1 .* odds, numbers from 0 on; found 'much' for liver"),
+    (stage(draw={"liver": -1}), "found -1 for liver"), (stage(draw={"livr": 1}), "names 'livr', which is none of"),
+    (stage(plant={"liver_lesion": "often"}), "'plant' of stage 1 .* chances from 0 to 1; found 'often'"),
+    (stage(plant={"liver_lesion": 2}), "found 2"), (stage(plant={"liver": 0.5}), "names 'liver', which is none of"),
+    (stage(sources=["tran"]), "stage trains on tran; the recipe's data are train"),
+    (source(weight=0), "The segmentation stage has no data source to train on.*Give one of them a weight above 0"),
+    (source(weight=-1), "'weight' of the data source 'train' must be at least 0"), (source(held_out=True), "held out"),
+    (source(share=2), "'share' of the data source 'train' lies between 0 and 1"),
+    (changed(language_model={"folder": 3}), "'folder' of language_model must be a text; found 3"),
+    (changed(language_model={}), "language_model needs a folder"),
+    (changed(language_model={"folder": "x", "lora": {"rank": 0}}), "'rank' of lora of language_model .* at least 1"),
+    (changed(language_model={"folder": "x", "lora": {"rnk": 8}}), "Unknown entry rnk in lora"),
+    (stage(patch=[30, 33, 32]), r"'patch' of stage 1 .* multiples of \[16, 16, 16\].* Take \[32, 32, 32\]"),
+    (stage(patch=[16, 16, 16]), r"together two or more. Take \[16, 16, 32\]"),
 ])
 def test_wrong_entries_are_named(values, words, tmp_path):
     (tmp_path / "r.json").write_text(json.dumps(values), "utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from uvlm_core.errors import CaseError, RecipeError
+from uvlm_core.errors import Cancelled, CaseError, RecipeError
 from uvlm_core.training.recipe import Recipe
 from uvlm_core.training.run import build_model, load_weights, train_command
 
@@ -136,6 +137,36 @@ def _wait_for_changes(folder: Path, count: int) -> None:
         if now != before:
             before, count = now, count - 1
         time.sleep(0.002)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit on the size of files")
+def test_a_full_disk_is_named_and_the_run_goes_on_afterwards(recipe, tmp_path):
+    import resource
+
+    train_command(recipe, tmp_path / "run", stage=1)  # makes the cases
+    shutil.rmtree(tmp_path / "run" / "stage1-segmentation")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(CaseError, match=r"checkpoint\.safetensors cannot be written.*disk has space"):
+            train_command(recipe, tmp_path / "run", stage=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.rglob("*.writing"))
+    assert train_command(recipe, tmp_path / "run", stage=1).exists()
+
+
+@pytest.mark.parametrize("pattern", ["cases/*", "tokens/*/*.safetensors"])
+def test_it_is_stopped_between_cases_and_goes_on_with_the_others(tmp_path, pattern):
+    """While they are put on the grid and while they are encoded: with many cases both take hours."""
+    stages = [{**RECIPE["stages"][2], "recombined": 0.0, "steps": 1}]
+    (tmp_path / "tiny.json").write_text(json.dumps({**RECIPE, "stages": stages}))
+    for count in (1, 3):
+        with pytest.raises(Cancelled, match=r"cases were .* goes on from there"):
+            train_command(tmp_path / "tiny.json", tmp_path / "run",
+                          cancel=lambda: len(list((tmp_path / "run").glob(pattern))) == count)
+        assert len(list((tmp_path / "run").glob(pattern))) == count
+    assert train_command(tmp_path / "tiny.json", tmp_path / "run").exists()
 
 
 def test_weights_of_another_model_are_refused_by_name(finished):

@@ -40,6 +40,10 @@ def test_odds_decide_how_often(case):
     assert share(case, LESION, liver_lesion=0.0) < 0.1 < 0.95 < share(case, LESION, liver=0.0)
 
 
+def test_odds_of_0_for_all_that_a_case_has_give_a_patch_nevertheless(case):
+    assert 0 < share(case, LIVER, liver_lesion=0.0, liver=0.0) < 1
+
+
 def test_a_label_gives_evenly_taken_voxels_of_its_own(case):
     voxels = case.voxels[LIVER]
     assert len(voxels) == 64 and (case.target[tuple(voxels.T)] == LIVER).all()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from dataset_folders import REPORT, mask, scan
 from test_datasets_prepare import MODEL, SPEC, STAGES, source
 
 from uvlm_core.datasets.preparing import prepare_table
-from uvlm_core.datasets.table import Case, write_table
-from uvlm_core.errors import CaseError, RecipeError
+from uvlm_core.datasets.table import Case, read_table, write_table
+from uvlm_core.errors import Cancelled, CaseError, RecipeError
 from uvlm_core.training.comparison import held_out_results
 from uvlm_core.training.prepare import prepare
 from uvlm_core.training.run import train_command
@@ -46,6 +47,51 @@ def test_stages_of_two_sources_may_share_a_store_up_to_the_figures_of_held_out_c
     assert set(found["after"]) == {"masks", "texts"}
     looked_at = {path.name for path in (tmp_path / "run" / "held_out").iterdir() if path.is_dir()}
     assert looked_at >= {"masks_s1", "texts_s1"}
+
+
+def interrupted(asked: int):
+    """A `cancel` that ends everything at once when it is asked so often."""
+    def cancel() -> bool:
+        nonlocal asked
+        asked -= 1
+        if not asked:
+            raise KeyboardInterrupt
+        return False
+
+    return cancel
+
+
+def test_cases_that_were_trained_on_judge_no_model_after_their_table_was_split_anew(table, tmp_path):
+    copied = write_table(table.with_name("again.csv"), read_table(table).cases)
+    recipe, run = tmp_path / "one.json", tmp_path / "run"
+    stages = [{**STAGES[0], "steps": 2, "checkpoint_every": 1}, STAGES[0]]
+    recipe.write_text(json.dumps({"name": "one", "preset": "demo", "seed": 1, "model": MODEL,
+                                  "data": [source(copied)], "stages": stages}))
+
+    def split(**names):
+        write_table(copied, [replace(case, split=names[case.case_id]) for case in read_table(copied).cases])
+
+    split(s0="validation", s1="train")
+    with pytest.raises(KeyboardInterrupt):
+        train_command(recipe, run, stage=1, cancel=interrupted(asked=3))  # before its first step has an effect
+    split(s0="train", s1="validation")
+    asked = iter([False] * 2 + [True])  # two cases, the first step
+    with pytest.raises(Cancelled, match="step 1 of 2"):
+        train_command(recipe, run, stage=1, cancel=lambda: next(asked))
+    split(s0="validation", s1="train")
+    words = r"Held out are set_s0, which this run was trained on.*used_cases\.json.*new run folder"
+    for stage in (1, 2):
+        with pytest.raises(RecipeError, match=words):
+            train_command(recipe, run, stage=stage)
+    split(s0="train", s1="validation")
+    train_command(recipe, run)
+    assert held_out_results(run)["after"]
+    split(s0="validation", s1="train")
+    with pytest.raises(RecipeError, match=words):
+        held_out_results(run)
+    for path in run.glob("stage*/used_cases.json"):
+        path.unlink()  # as a run of an earlier version
+    assert held_out_results(run)["after"]
 
 
 def test_a_case_that_cannot_be_used_is_left_out_where_the_source_says_so(table, tmp_path, capsys):

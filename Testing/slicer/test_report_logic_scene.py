@@ -217,7 +217,7 @@ def test_deleted_nodes_hurt_nobody(put, case, app):
         logic.shutdown()
 
 
-def test_window_lives_while_a_big_scan_is_handled(scene, case, tmp_path, app):
+def test_window_lives_while_a_big_scan_is_handled(scene, case, tmp_path, app, short_collections):
     """512 x 512 x 300: copying the scan, its study, the first look at the masks; in CPU time of the main thread."""
     import slicer
     from UVLMReportLib import SegmentationNodes, StudyScene, VolumeInput

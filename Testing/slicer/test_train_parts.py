@@ -155,7 +155,7 @@ def test_recipes_that_need_scans_of_their_own_are_not_offered(lib):
     assert Recipes.names()[0] == "finetune-corrections" and "demo" not in Recipes.names()
 
 
-def test_a_large_table_does_not_stop_the_window(lib, app, loopMeter, tmp_path):
+def test_a_large_table_does_not_stop_the_window(lib, app, loopMeter, tmp_path, short_collections):
     names = ["case_id", "root", "image", "report", "split"]
     with open(tmp_path / "cases.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, names)

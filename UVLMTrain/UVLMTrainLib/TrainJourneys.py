@@ -18,7 +18,7 @@ from UVLMTrainLib import RunFolder as Run
 from UVLMTrainLib.CoreCommand import CoreCommand
 
 CHILD_SECONDS = 300  # of one child process on a slow and busy machine
-STEPS = 30  # enough to be paused in the middle
+STEPS = 100  # enough to be paused in the middle, on a fast machine too
 SHAPE, SPACING = (48, 64, 64), (5.0, 6.0, 6.0)
 RECIPE = {
     "name": "tiny", "preset": "demo", "seed": 5, "tokenizer_size": 600,
@@ -29,7 +29,7 @@ RECIPE = {
              {"name": "held", "kind": "phantoms", "count": 1, "first_seed": 50, "held_out": True, "shape": SHAPE,
               "spacing": SPACING}],
     "stages": [
-        {"kind": "segmentation", "steps": STEPS, "patch": [32, 32, 32], "checkpoint_every": 10, "validate_every": 15,
+        {"kind": "segmentation", "steps": STEPS, "patch": [32, 32, 32], "checkpoint_every": 25, "validate_every": 50,
          "precision": "fp32", "augment": False},
         {"kind": "classification", "steps": 2, "precision": "fp32", "augment": False},
     ],

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from uvlm_core.errors import BundleError, UVLMError
+from uvlm_core.files import replace_tensors
 
 FORMAT = "uvlm-bundle/1"
 MANIFEST, WEIGHTS, TOKENIZER, CARD = "bundle.json", "model.safetensors", "tokenizer.json", "MODEL_CARD.md"
@@ -66,14 +67,12 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
         model: a UVLM whose parameters are all finite.
         half: store the weights in 16 bit.
     """
-    from safetensors.torch import save_file
-
     folder = Path(folder)
     beside = folder.with_name(folder.name + ".writing")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     tensors = {}
-    for name, value in _own_tensors(model).items():
+    for name, value in own_tensors(model).items():
         value = value.detach().cpu()
         if value.is_floating_point():
             value = value.half() if half else value.float()
@@ -81,7 +80,7 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
                 raise BundleError(f"The weights {name} hold numbers that are not finite; this model cannot be saved. "
                                   "Train it again with a lower rate.")
         tensors[name] = value.contiguous().clone()
-    save_file(tensors, beside / WEIGHTS, {"format": FORMAT})
+    replace_tensors(beside / WEIGHTS, tensors, {"format": FORMAT})
     (beside / TOKENIZER).write_text(tokenizer_json, "utf-8")
     (beside / CARD).write_text(card, "utf-8")
     files = {name: {"sha256": _sha256(beside / name), "bytes": (beside / name).stat().st_size} for name in FILES}
@@ -90,8 +89,8 @@ def save_bundle(folder: Path, model, tokenizer_json: str, card: str, info: Bundl
     _replace(beside, folder)
 
 
-def _own_tensors(model) -> dict:
-    """The state without second names of tied tensors."""
+def own_tensors(model) -> dict:
+    """The state of a model, name -> tensor, without second names of tied tensors."""
     seen, own = set(), {}
     for name, value in model.state_dict(keep_vars=True).items():
         if id(value) not in seen:
@@ -215,7 +214,7 @@ def load_bundle(folder: str | Path, device: str = "cpu") -> Bundle:
 
 
 def _check_tensors(model, tensors: dict) -> None:
-    own = _own_tensors(model)
+    own = own_tensors(model)
     wrong = [f"{name} is missing" for name in own if name not in tensors]
     wrong += [f"{name} is unknown" for name in tensors if name not in own]
     wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()

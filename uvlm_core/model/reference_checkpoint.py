@@ -7,9 +7,11 @@ asks for becomes an inert `Foreign` with its name, so nothing is imported or cal
 
 from __future__ import annotations
 
+import lzma
 import math
 import pickletools
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ _DTYPES = {"FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfS
            "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
            "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
            "BoolStorage": torch.bool}
+MOST_VALUES, MOST_DEPTH = 1_000_000, 100  # of settings: a few kB of hostile ones are lists in lists without end
+_DAMAGED = (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError, EOFError,
+            RecursionError, zlib.error, lzma.LZMAError)
 
 
 @dataclass
@@ -66,10 +71,16 @@ def load_reference_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict
             if f"{prefix}byteorder" in archive.namelist() and archive.read(f"{prefix}byteorder") != b"little":
                 raise BundleError(f"{path} was written on a big-endian machine, which is not supported.")
             content = _Program(lambda key: archive.read(f"{prefix}data/{key}")).run(archive.read(program[0]))
+        return _parts(content, path)
     except (OSError, zipfile.BadZipFile) as error:
         raise BundleError(f"{path} cannot be read as a checkpoint (.pth, a zip archive): {error}.") from error
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise BundleError(f"{path} is damaged or holds more than tensors and plain values: {error}.") from error
+    except _DAMAGED as error:
+        raise BundleError(f"{path} is damaged or holds more than tensors and plain values: {error}. Copy it again, "
+                          "or use another checkpoint.") from error
+
+
+def _parts(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by name, and the settings beside them."""
     if not isinstance(content, dict):
         raise BundleError(f"{path} holds a {type(content).__name__}; expected a table of entries.")
     for key in ("network_weights", "state_dict", "model"):
@@ -78,7 +89,7 @@ def load_reference_checkpoint(path: str | Path) -> tuple[dict[str, Tensor], dict
             break
     else:
         weights, rest = content, {}
-    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in weights.items() if isinstance(value, Tensor) and isinstance(name, str)}
     if not tensors:
         raise BundleError(f"{path} holds no tensors under network_weights, state_dict, model or at its top.")
     return tensors, _plain(rest)
@@ -126,7 +137,8 @@ class _Program:
         target = self.stack[-1]
         if isinstance(target, dict):
             for key, value in zip(values[::2], values[1::2], strict=True):
-                target[key if isinstance(key, str | int | float | bool | tuple | None) else repr(key)] = value
+                plain = isinstance(key, str | int | float | bool | None)  # others may take forever to hash or print
+                target[key if plain else f"{type(key).__name__} {len(target)}"] = value
 
     def build(self, state: Any) -> None:
         if isinstance(self.stack[-1], Foreign):
@@ -209,9 +221,22 @@ _STEPS: dict[str, Callable[[_Program, Any], Any]] = {
 
 
 def _plain(value: Any) -> Any:
-    """The value with everything that is not plain data replaced by None."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value if isinstance(value, str | int | float | bool) else None
+    """The value with everything that is not plain data replaced by None.
+
+    Raises:
+        ValueError: more than MOST_VALUES values, or deeper than MOST_DEPTH.
+    """
+    count = 0
+
+    def copied(value: Any, depth: int) -> Any:
+        nonlocal count
+        count += 1
+        if count > MOST_VALUES or depth > MOST_DEPTH:
+            raise ValueError(f"its settings are more than {MOST_VALUES} values or nested more than {MOST_DEPTH} deep")
+        if isinstance(value, dict):
+            return {key: copied(entry, depth + 1) for key, entry in value.items()}
+        if isinstance(value, list | tuple):
+            return [copied(entry, depth + 1) for entry in value]
+        return value if isinstance(value, str | int | float | bool) else None
+
+    return copied(value, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load_file
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.files import replace_text
-from uvlm_core.model.bundle import read_info, verify_bundle
+from uvlm_core.model.bundle import MANIFEST, own_tensors, read_info, verify_bundle
 from uvlm_core.model.classifier import with_part_evidence
 from uvlm_core.model.config import ModelConfig, preset
 from uvlm_core.model.fixed_norm import use_fixed_norms
@@ -31,11 +32,20 @@ def train_only(model: UVLM, parts: tuple[str, ...] | None) -> None:
 
 
 def build_model(recipe: Recipe) -> UVLM:
-    """The recipe's model with its seeded first weights; its vocabulary has room for `recipe.tokenizer_size` entries,
-    or for those of the recipe's language model, whose weights are loaded."""
+    """The recipe's model with its seeded first weights; those of the recipe's language model are loaded."""
+    config = recipe_config(recipe)
+    torch.manual_seed(recipe.seed)
+    model = UVLM(config)
+    if recipe.bundle is None and recipe.language_model is not None:
+        model.language.load_pretrained(_language_model(recipe)[0])
+    return model
+
+
+def recipe_config(recipe: Recipe) -> ModelConfig:
+    """The configuration of the recipe's model; its vocabulary has room for `recipe.tokenizer_size` entries, or for
+    those of the recipe's bundle or language model."""
     if recipe.bundle is not None:
-        torch.manual_seed(recipe.seed)
-        return UVLM(ModelConfig.from_dict(read_info(bundle_folder(recipe)).config))
+        return ModelConfig.from_dict(read_info(bundle_folder(recipe)).config)
     config = preset(recipe.preset, recipe.tokenizer_size).to_dict()
     size = recipe.tokenizer_size
     if recipe.language_model is not None:
@@ -46,12 +56,14 @@ def build_model(recipe: Recipe) -> UVLM:
         size = config["language"]["vocabulary"]
     for part, changes in recipe.model.items():
         config[part] = {**config[part], **changes} if isinstance(changes, dict) else changes
-    config = ModelConfig.from_dict(config).with_vocabulary(size, VISION_START, VISION_END)
-    torch.manual_seed(recipe.seed)
-    model = UVLM(config)
-    if recipe.language_model is not None:
-        model.language.load_pretrained(folder)
-    return model
+    return ModelConfig.from_dict(config).with_vocabulary(size, VISION_START, VISION_END)
+
+
+def started_from(recipe: Recipe, start: str | Path | None) -> tuple[Recipe, Path | None]:
+    """The recipe with the bundle `start` as its own, and None; or the recipe as it is, and the weights `start`."""
+    if start is not None and (Path(start) / MANIFEST).exists():
+        return replace(recipe, bundle=str(Path(start).absolute())), None
+    return recipe, None if start is None else Path(start)
 
 
 def recipe_grid(recipe: Recipe) -> GridSpec:
@@ -69,10 +81,7 @@ def bundle_folder(recipe: Recipe) -> Path:
 
 def _language_model(recipe: Recipe) -> tuple[Path, dict | None]:
     """Folder and LoRA settings of the recipe's language model."""
-    values = recipe.language_model
-    if "folder" not in values or set(values) - {"folder", "lora"}:
-        raise RecipeError(f"language_model has a folder and perhaps lora; found {', '.join(sorted(values))}.")
-    return Path(values["folder"]), values.get("lora")
+    return Path(recipe.language_model["folder"]), recipe.language_model.get("lora")
 
 
 def keep_tokenizer(recipe: Recipe, out: Path) -> None:
@@ -101,7 +110,7 @@ def load_weights(model: UVLM, path: Path) -> None:
     if any(name.endswith(".norm.variance") for name in tensors):
         use_fixed_norms(model)
         own = model.state_dict()
-    wrong = [f"{name} is missing" for name in own if name not in tensors]
+    wrong = [f"{name} is missing" for name in own_tensors(model) if name not in tensors]
     wrong += [f"{name} is unknown" for name in tensors if name not in own]
     wrong += [f"{name} is {tuple(tensors[name].shape)} instead of {tuple(value.shape)}" for name, value in own.items()
               if name in tensors and tensors[name].shape != value.shape]
@@ -109,4 +118,4 @@ def load_weights(model: UVLM, path: Path) -> None:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise RecipeError(f"{path} does not fit this model: {'; '.join(wrong[:5])}{more}. "
                           "Start from weights of the same preset and labels.")
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, strict=False)  # a bundle has no second names of tied tensors

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,20 +29,20 @@ def label_matrix(cases: list[GridCase], names: tuple[str, ...]) -> Tensor:
 
 
 def classification_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], recipe: StageRecipe,
-                        seed: int, out: Path) -> StageTask:
-    """Loss and validation of stage 2, from cached tokens when the encoder is frozen."""
+                        seed: int, out: Path, cancel: Callable[[], bool] = lambda: False) -> StageTask:
+    """Loss and validation of stage 2, from cached tokens when the encoder is frozen; `cancel` as in `cache_tokens`."""
     names = model.config.findings
     labelled = [case for case in cases if any(value == value for value in case.present.values())]
 
-    def cached(network: UVLM, rows: list[GridCase]) -> Sequence[CachedCase]:
-        return cache_tokens(network, rows, out / "tokens", precision=recipe.precision)
+    def cached(network: UVLM, rows: list[GridCase], *more) -> Sequence[CachedCase]:
+        return cache_tokens(network, rows, out / "tokens", recipe.precision, *more)
 
-    checked = cached(model, held_out) if recipe.freeze_encoder else None
+    checked = cached(model, held_out, cancel) if recipe.freeze_encoder else None
     weights = positive_weights(label_matrix(labelled, names))
     if recipe.freeze_encoder:
         for part in (model.encoder, model.segmenter):
             part.requires_grad_(False)
-        loss = _cached_loss(cached(model, labelled), label_matrix(labelled, names), weights, recipe, seed)
+        loss = _cached_loss(cached(model, labelled, cancel), label_matrix(labelled, names), weights, recipe, seed)
     else:
         loss = _joint_loss(model, cases, weights, recipe, seed)
 

@@ -25,6 +25,7 @@ from uvlm_core.training.recipe import Recipe
 from uvlm_core.training.reporting import answer_losses
 from uvlm_core.training.run import WEIGHTS
 from uvlm_core.training.token_cache import cache_tokens
+from uvlm_core.training.used_cases import refuse_trained
 from uvlm_core.training.vocabulary import TOKENIZER
 
 COMPARISON = "comparison.json"
@@ -39,7 +40,7 @@ def compare_run(run: Path, data: Path | None = None, device: str = "cpu") -> dic
         as `held_out_results`.
 
     Raises:
-        RecipeError: the run is not finished, started from no bundle, or has no held-out case.
+        RecipeError: the run is not finished, started from no bundle, has no held-out case, or was trained on one.
     """
     if not _recipe(Path(run)).bundle:
         raise RecipeError(f"{run} did not start from a bundle, so there is nothing to compare it with.")
@@ -59,7 +60,7 @@ def held_out_results(run: Path, data: Path | None = None, device: str = "cpu") -
         "refused" are empty.
 
     Raises:
-        RecipeError: the run is not finished.
+        RecipeError: the run is not finished, or was trained on what is held out now.
     """
     run = Path(run)
     recipe = _recipe(run)
@@ -71,6 +72,7 @@ def held_out_results(run: Path, data: Path | None = None, device: str = "cpu") -
     cases = [case for case in prepare(sources, model.config.grid, run / "cases", data_root(data)) if case.held_out]
     if not cases:
         return None
+    refuse_trained(run, cases)
     started = [] if recipe.bundle is None else [("before", bundle_folder(recipe) / WEIGHTS)]
     found, seen = {"before": {}}, {}
     for name, weights in (*started, ("after", last)):

@@ -17,6 +17,7 @@ from uvlm_core.training import loop, memory
 from uvlm_core.training.measuring import MEASURED_VOXELS, full_patch, measure_stage
 from uvlm_core.training.prepare import count_cases, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.recipe_check import check_patches
 
 ESTIMATE = "estimate.json"
 TEXT_CASES = 4  # that a report stage is measured with: one alone has few findings, and so short texts
@@ -56,8 +57,10 @@ class StageEstimate:
                 "seconds": self.seconds}
 
 
-def estimate(recipe: Recipe, device: str = "cpu", root: Path | None = None) -> list[StageEstimate]:
-    """Measures one or two real steps of every stage, at reduced size where the real one is large.
+def estimate(recipe: Recipe, device: str = "cpu", root: Path | None = None,
+             stage: int | None = None) -> list[StageEstimate]:
+    """Measures one or two real steps of every stage (or only number `stage`), at reduced size where the real one is
+    large.
 
     Args:
         root: folder of the real scans, as for training.
@@ -65,14 +68,21 @@ def estimate(recipe: Recipe, device: str = "cpu", root: Path | None = None) -> l
     Raises:
         RecipeError, CaseError: the recipe cannot be run.
     """
+    from uvlm_core.training.building import recipe_config
+
+    check_patches(recipe.stages, recipe_config(recipe).encoder.total_stride())
     with tempfile.TemporaryDirectory(prefix="uvlm-estimate-") as folder:
         return [estimate_stage(recipe, number, torch.device(device), root, Path(folder))
-                for number in range(1, len(recipe.stages) + 1)]
+                for number in recipe.numbers(stage)]
 
 
-def estimate_command(recipe: str | Path, out: Path, data: Path | None = None, device: str = "cpu") -> list[str]:
-    """Lines for people; the same as JSON lies in `out` afterwards."""
-    found = estimate(load_recipe(recipe), device, data_root(data))
+def estimate_command(recipe: str | Path, out: Path, data: Path | None = None, device: str = "cpu",
+                     stage: int | None = None, start: Path | None = None) -> list[str]:
+    """Lines for people; the same as JSON lies in `out` afterwards. Arguments as those of `uvlm train`."""
+    from uvlm_core.training.building import started_from
+
+    started, _ = started_from(load_recipe(recipe), start)  # weights change neither time nor memory
+    found = estimate(started, device, data_root(data), stage)
     rows = [row.to_dict() for row in found]
     replace_text(Path(out) / ESTIMATE, json.dumps({"device": device, "processes": 1, "stages": rows}, indent=1) + "\n")
     return estimate_rows(found)

@@ -108,7 +108,7 @@ def export_scripts(recipe: str, out: Path, stage: int | None, start: Path | None
     Args:
         gpus: per node; None takes what `device` says for a shell script, and 1 for SLURM.
     """
-    load_recipe(recipe)
+    load_recipe(recipe).numbers(stage)
     given = {"--stage": stage, "--start": start and start.absolute(), "--data": data and data.absolute()}
     options = [text for name, value in given.items() if value is not None for text in (name, str(value))]
     usual = {"shell": int(device != "cpu"), "slurm": 1}

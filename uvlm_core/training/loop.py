@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from uvlm_core.errors import Cancelled, RecipeError
+from uvlm_core.files import replace_tensors
 from uvlm_core.training import processes
 from uvlm_core.training.processes import Part, SharedStep
 from uvlm_core.training.recipe import StageRecipe
@@ -101,7 +101,7 @@ def fit(model: nn.Module, task: StageTask, recipe: StageRecipe, out: Path, seed:
             log.write({"step": step + 1, **row, "seconds": round(clock() - started, 3)})
         bar.set_postfix_str(f"loss {row['loss']:.3f}")
         bar.update()
-        stop = processes.mean_over_processes([cancel()])[0] > 0
+        stop = processes.some_process(cancel())
         if stop or (step + 1) % recipe.checkpoint_every == 0 or step + 1 == recipe.steps or state["finished"]:
             _save_checkpoint(out, model, optimizer, average, state, recipe, seed)
             if stop and step + 1 < recipe.steps:
@@ -223,9 +223,7 @@ def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | Non
     whole = gathered(tensors)
     if not processes.is_main():
         return
-    beside = path.with_name(path.name + ".writing")
-    save_file({name: value.detach().clone().contiguous() for name, value in whole.items()}, beside, metadata)
-    os.replace(beside, path)
+    replace_tensors(path, {name: value.detach().clone().contiguous() for name, value in whole.items()}, metadata)
 
 
 def _numbered(model: nn.Module, recipe: StageRecipe) -> list[nn.Parameter]:

@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from uvlm_core.datasets.storage import store_array, stored_array
-from uvlm_core.errors import CaseError, UVLMError
+from uvlm_core.errors import Cancelled, CaseError, UVLMError
 from uvlm_core.files import unwritable
 from uvlm_core.labels import findings, labels
 from uvlm_core.training import processes
@@ -95,13 +95,19 @@ def report_of(planted: list[dict], imaged: list[str], rng: np.random.Generator) 
 
 def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | None,
             progress: Callable[[int, int], None] = lambda done, total: None,
-            sample: int | None = None) -> list[GridCase]:
+            sample: int | None = None, cancel: Callable[[], bool] = lambda: False) -> list[GridCase]:
     """All cases of the sources, made where they are not there yet; processes that train together share the work.
 
-    `sample` takes only so many first cases of each source, and none that is held out.
+    `sample` takes only so many first cases of each source, and none that is held out. `cancel` is asked before every
+    case; True of any process ends all of them, each after its last case.
 
     Raises:
+<<<<<<< HEAD
         CaseError: a source is unknown, its files are missing, or the disk cannot be written.
+=======
+        CaseError: a source is unknown or its files are missing.
+        Cancelled: `cancel` said so; the cases that are made are kept.
+>>>>>>> 7afc2d3b2a98b7aa81963fc610a1f73ff45de63c
     """
     jobs = [job for source in sources for job in _jobs(source, data_root, spec)]
     if sample is not None:
@@ -110,7 +116,10 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     names = Counter(case_name(source["name"], Path(name)) for name, source, _ in jobs)  # tokens are cached under them
     if twice := [name for name, count in names.items() if count > 1]:
         raise CaseError(f"Two data sources have a case {twice[0]}. Give each scan to one source only.")
+    stop = False
     for number in processes.mine(range(len(jobs))):
+        if stop := cancel():
+            break
         name, source, make = jobs[number]
         key = case_key_of(source, make)
         if not _is_made(out / name, key):
@@ -119,7 +128,8 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
             for tokens in out.parent.glob(f"tokens/*/{Path(name).name}.safetensors"):  # of what was there before
                 tokens.unlink()
         progress(number + 1, len(jobs))
-    processes.wait()
+    if processes.some_process(stop):  # asked here, where all come: nobody waits for one that has gone
+        raise Cancelled(f"Stopped while {len(jobs)} cases were prepared; the same command goes on from there.")
     wanted = {source["name"] for _, source, _ in jobs}
     jobs = [job for job in jobs if job[1].get("on_error") != "skip" or (out / job[0] / "case.json").exists()]
     if unusable := sorted(wanted - {source["name"] for _, source, _ in jobs}):

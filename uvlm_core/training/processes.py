@@ -136,6 +136,11 @@ def mean_over_processes(values: Sequence[float]) -> list[float]:
     return list(values) if count() == 1 else (sum_over_processes(np.array(values, float)) / count()).tolist()
 
 
+def some_process(says: bool) -> bool:
+    """Whether at least one process says so; waits until all have come here."""
+    return mean_over_processes([says])[0] > 0
+
+
 def sum_over_processes(values: np.ndarray) -> np.ndarray:
     """Sums of arrays that every process has."""
     if count() == 1:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from uvlm_core.errors import RecipeError
 from uvlm_core.resources import resource
-from uvlm_core.training.recipe_check import check_entries, check_sources
+from uvlm_core.training.recipe_check import (
+    check_entries,
+    check_labels,
+    check_language_model,
+    check_sources,
+    check_stage_sources,
+)
 
 KINDS = ("segmentation", "classification", "report")
 PARTS = ("encoder", "segmenter", "classifier", "injection", "language")
@@ -123,6 +129,12 @@ class Recipe:
         """The recipe as plain JSON values; `Recipe.from_dict` is the way back."""
         return asdict(self)
 
+    def numbers(self, stage: int | None) -> list[int]:
+        """Numbers of all stages, from 1, or only of `stage`. Raises RecipeError where there is no such stage."""
+        if stage is not None and not 1 <= stage <= len(self.stages):
+            raise RecipeError(f"The recipe has stages 1 to {len(self.stages)}; found {stage}.")
+        return [number for number in range(1, len(self.stages) + 1) if stage in (None, number)]
+
     @staticmethod
     def from_dict(values: dict) -> Recipe:
         """Raises RecipeError that names an unknown or missing entry."""
@@ -134,12 +146,16 @@ class Recipe:
             raise RecipeError(f"The recipe has {len(values['data'])} data sources and {len(values['stages'])} stages; "
                               "it needs at least one of each.")
         check_sources(values["data"])
+        if values.get("language_model") is not None:
+            check_language_model(values["language_model"])
         stages = []
         for number, row in enumerate(values["stages"], 1):
-            check_entries(row, StageRecipe, f"stage {number} ({row.get('kind', 'of no kind')})")
+            where = f"stage {number} ({row.get('kind', 'of no kind')})"
+            check_labels(check_entries(row, StageRecipe, where), where)
             if missing := [name for name in ("kind", "steps") if name not in row]:
                 raise RecipeError(f"Stage {number} lacks {', '.join(missing)}.")
             stages.append(StageRecipe(**row))
+        check_stage_sources(stages, values["data"])
         return Recipe(**{**values, "stages": stages})
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import save_file
-
 from uvlm_core.errors import BundleError
-from uvlm_core.files import replace_text
+from uvlm_core.files import replace_tensors, replace_text
 from uvlm_core.model.reference_checkpoint import load_reference_checkpoint
 from uvlm_core.model.reference_import import Imported, import_tensors
 from uvlm_core.training.building import build_model
@@ -33,9 +30,7 @@ def import_command(checkpoint: Path, out: Path, recipe: str) -> list[str]:
     model = build_model(load_recipe(recipe))
     done = import_tensors(model, *load_reference_checkpoint(checkpoint), translate)
     out.parent.mkdir(parents=True, exist_ok=True)
-    beside = out.with_suffix(".writing")
-    save_file({name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}, beside)
-    os.replace(beside, out)
+    replace_tensors(out, {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()})
     listing = replace_text(out.with_suffix(".json"), json.dumps({"checkpoint": str(checkpoint), **asdict(done)},
                                                                 indent=1) + "\n")
     return [*_summary(done), f"Weights: {out}", f"All names: {listing}"]

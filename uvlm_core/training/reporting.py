@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,8 +31,9 @@ from uvlm_core.volumes.grid import apply_hu_curve
 
 
 def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], recipe: StageRecipe, seed: int,
-                out: Path) -> StageTask:
-    """Loss and validation of stage 3; with a frozen encoder the vision tokens of every case are made only once."""
+                out: Path, cancel: Callable[[], bool] = lambda: False) -> StageTask:
+    """Loss and validation of stage 3; with a frozen encoder the vision tokens of every case are made only once, here
+    (`cancel` as in `cache_tokens`)."""
     tokenizer = run_tokenizer(cases, model.config.language.vocabulary, out)
     written = [case for case in cases if case.has_report]
     checked = [case for case in held_out if case.has_report]
@@ -43,7 +44,8 @@ def report_task(model: UVLM, cases: list[GridCase], held_out: list[GridCase], re
     text_only = recipe.recombined >= 1
     cached = None
     if recipe.freeze_encoder and not text_only:
-        cached = cache_tokens(model, written, out / "tokens", precision=recipe.precision)
+        everything = [*written, *checked]  # the second for `validate`, which is not stopped
+        cached = cache_tokens(model, everything, out / "tokens", recipe.precision, cancel)
     level, pool = model.config.language.cues, FindingPool([case for case in written if case.text is None])
     if recipe.recombined > 0 and not pool.imaged:
         raise RecipeError("Recombined findings need cases whose report is written from their findings; the data are "

@@ -7,27 +7,35 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from tqdm import tqdm
 
 from uvlm_core.errors import RecipeError
-from uvlm_core.model.bundle import MANIFEST
+from uvlm_core.files import replace_tensors
 from uvlm_core.model.config import ModelConfig
 from uvlm_core.model.fixed_norm import fix_norms
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.training import processes
-from uvlm_core.training.building import build_model, bundle_folder, keep_tokenizer, load_weights, train_only
+from uvlm_core.training.building import (
+    build_model,
+    bundle_folder,
+    keep_tokenizer,
+    load_weights,
+    recipe_config,
+    started_from,
+    train_only,
+)
 from uvlm_core.training.estimate import data_root
 from uvlm_core.training.loop import StageTask, fit
 from uvlm_core.training.memory import is_out_of_memory
 from uvlm_core.training.prepare import GridCase, prepare
 from uvlm_core.training.recipe import Recipe, StageRecipe, load_recipe
+from uvlm_core.training.recipe_check import check_patches
 from uvlm_core.training.run_lock import only_training
 from uvlm_core.training.segmentation import whole_images
+from uvlm_core.training.used_cases import USED_CASES, refuse_trained, used_cases
 from uvlm_core.worker.memory import give_back_memory
 
 WEIGHTS = "model.safetensors"
@@ -47,11 +55,9 @@ def train_command(recipe_path: str | Path, out: Path, stage: int | None = None, 
     Raises:
         RecipeError: a recipe that cannot be run, start weights that do not fit, or another training in this folder.
     """
-    recipe, out = load_recipe(recipe_path), Path(out)
-    if start is not None and (Path(start) / MANIFEST).exists():
-        recipe, start = replace(recipe, bundle=str(Path(start).absolute())), None
-    if stage is not None and not 1 <= stage <= len(recipe.stages):
-        raise RecipeError(f"The recipe has stages 1 to {len(recipe.stages)}; found {stage}.")
+    (recipe, start), out = started_from(load_recipe(recipe_path), start), Path(out)
+    recipe.numbers(stage)  # refuses one that does not exist
+    check_patches(recipe.stages, recipe_config(recipe).encoder.total_stride())
     root = data_root(data)
     _refuse_device(device)
     _refuse_another_recipe(recipe, out)
@@ -69,12 +75,12 @@ def _train_stages(recipe: Recipe, out: Path, stage: int | None, start: Path | No
             "python": platform.python_version(), "torch": torch.__version__, "machine": platform.machine(),
             "threads": torch.get_num_threads(), "processes": processes.count(), "device": str(place)})
         keep_tokenizer(recipe, out)
-    weights = Path(start) if start else None
+    weights = start
     if weights is None and recipe.bundle is not None:
         weights = bundle_folder(recipe) / WEIGHTS
     for number, part in enumerate(recipe.stages, 1):
         folder = out / f"stage{number}-{part.kind}"
-        if stage in (None, number):
+        if number in recipe.numbers(stage):
             weights = _train_stage(recipe, part, number, folder, weights, root, place, cancel)
         elif (folder / WEIGHTS).exists() and number < stage and start is None:
             weights = folder / WEIGHTS
@@ -124,10 +130,15 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
     if weights is not None:
         load_weights(model, weights)
     model.keep_activations(not part.checkpointing)
-    cases, held_out = _cases(recipe, part, model.config, folder.parent, root)
+    cases, held_out = _cases(recipe, part, model.config, folder.parent, root, cancel)
+    refuse_trained(folder.parent, held_out)
+    processes.wait()  # until all have read what the main process now writes
+    if processes.is_main():
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_json(folder / USED_CASES, used_cases(folder, cases, held_out))
     if part.fixed_norms:
         fix_norms(model, whole_images(model, cases, part.fixed_norms, recipe.seed + number))
-    task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent)
+    task = stage_task(model, part, cases, held_out, recipe.seed + number, folder.parent, cancel)
     train_only(model, part.trained_parts)
     try:
         figures = fit(model, task, part, folder, recipe.seed + number, cancel)
@@ -142,8 +153,7 @@ def _train_stage(recipe: Recipe, part: StageRecipe, number: int, folder: Path, w
         raise RecipeError(_memory_advice(recipe, number, device, cases, folder.parent)) from trouble
     if processes.is_main():
         _write_json(folder / "figures.json", figures)
-        save_file({name: value.contiguous().clone() for name, value in model.state_dict().items()}, f"{done}.writing")
-        os.replace(f"{done}.writing", done)
+        replace_tensors(done, {name: value.contiguous().clone() for name, value in model.state_dict().items()})
     processes.wait()
     return done
 
@@ -165,12 +175,7 @@ def _memory_advice(recipe: Recipe, number: int, device: torch.device, cases: lis
     return text + "Even small patches do not fit: close other programs, or take a smaller model or a larger machine."
 
 
-def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None):
-    names = [source.get("name") for source in recipe.data]
-    unknown = sorted(set(part.sources or ()) - set(names))
-    if unknown:
-        raise RecipeError(f"The {part.kind} stage trains on {', '.join(unknown)}; "
-                          f"the recipe's data are {', '.join(names)}.")
+def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None, cancel):
     sources = [source for source in recipe.data
                if part.sources is None or source.get("name") in part.sources]
     with tqdm(desc="cases", unit="case", disable=not processes.is_main()) as bar:
@@ -178,13 +183,14 @@ def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, ro
             bar.total = total
             bar.update(done - bar.n)
 
-        cases = prepare(sources, config.grid, out / "cases", root, progress)
+        cases = prepare(sources, config.grid, out / "cases", root, progress, cancel=cancel)
     return [case for case in cases if not case.held_out], [case for case in cases if case.held_out]
 
 
 def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: list[GridCase], seed: int,
-               out: Path) -> StageTask:
-    """What the stage minimises and how it is judged."""
+               out: Path, cancel: Callable[[], bool] = lambda: False) -> StageTask:
+    """What the stage minimises and how it is judged; True of `cancel` ends what is computed once before with
+    Cancelled."""
     if part.kind == "segmentation":
         from uvlm_core.training.segmentation import segmentation_task
 
@@ -192,10 +198,10 @@ def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: 
     if part.kind == "classification":
         from uvlm_core.training.classification import classification_task
 
-        return classification_task(model, cases, held_out, part, seed, out)
+        return classification_task(model, cases, held_out, part, seed, out, cancel)
     from uvlm_core.training.reporting import report_task
 
-    return report_task(model, cases, held_out, part, seed, out)
+    return report_task(model, cases, held_out, part, seed, out, cancel)
 
 
 def _write_json(path: Path, values: dict) -> None:

@@ -29,14 +29,15 @@ def pick_case(cases: list[GridCase], rng: np.random.Generator) -> GridCase:
 def patch_start(case: GridCase, size: tuple[int, int, int], rng: np.random.Generator,
                 odds_of: Mapping[str, float] = MappingProxyType({})) -> np.ndarray:
     """First voxel of a patch that holds some voxel of a label drawn at random; lesions are drawn three times as often,
-    the labels of `odds_of` (name -> odds) as often as it says.
+    the labels of `odds_of` (name -> odds) as often as it says, with 0 never.
 
     Where the case is smaller than the patch, the patch is centred on it.
     """
-    present = [label for label in labels() if label.id in case.voxels]
+    odds_of = {label.name: 3.0 if label.kind == "lesion" else 1.0 for label in labels()} | dict(odds_of)
+    present = [label for label in labels() if label.id in case.voxels and odds_of[label.name] > 0]
     shape = np.array(case.target.shape)
     if present:
-        odds = np.array([odds_of.get(label.name, 3.0 if label.kind == "lesion" else 1.0) for label in present])
+        odds = np.array([odds_of[label.name] for label in present])
         label = present[rng.choice(len(present), p=odds / odds.sum())]
         centre = case.voxels[label.id][rng.integers(len(case.voxels[label.id]))]
     else:

@@ -11,7 +11,6 @@ from uvlm_core.errors import RecipeError
 from uvlm_core.labels import IGNORE, label_named, labels
 from uvlm_core.model.uvlm import UVLM
 from uvlm_core.phantom.insertion import plant_in_patch
-from uvlm_core.phantom.lesions import DRAWN
 from uvlm_core.training.augmentation import crop_field_of_view, mirror, random_intensity, random_patch
 from uvlm_core.training.loop import StageTask
 from uvlm_core.training.losses import deep_supervision_loss
@@ -27,14 +26,10 @@ def segmentation_task(model: UVLM, cases: list[GridCase], held_out: list[GridCas
     """Loss and validation of stage 1; each case of a batch is drawn from (seed, step, row)."""
     curve = model.config.grid.hu_curve
     device = next(model.parameters()).device
-    cases = [case for case in cases if case.has_masks]
+    cases = [case for case in cases if case.has_masks and case.weight > 0]
     if not cases:
-        raise RecipeError("None of the training cases has masks; the segmentation stage needs some.")
-    if unknown := sorted(set(recipe.draw) - {label.name for label in labels()}):
-        raise RecipeError(f"'draw' of the segmentation stage names labels that do not exist: {', '.join(unknown)}.")
-    if unknown := sorted(set(recipe.plant) - {row[0] for row in DRAWN}):
-        raise RecipeError(f"'plant' of the segmentation stage names what cannot be drawn: {', '.join(unknown)}. "
-                          f"Known are {', '.join(row[0] for row in DRAWN)}.")
+        raise RecipeError("None of the training cases has masks and a source of weight above 0; the segmentation stage "
+                          "needs some.")
 
     def make(part: Part):
         rows = [row_generator(seed, 1, part, row) for row in part.rows(recipe.batch)]

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
+from uvlm_core.errors import Cancelled
+from uvlm_core.files import replace_tensors
 from uvlm_core.inference.device import Placement
 from uvlm_core.inference.heads import fast_form
 from uvlm_core.model.injection import StageTokens
@@ -44,11 +45,13 @@ def weights_key(model: UVLM) -> str:
     return digest.hexdigest()[:16]
 
 
-def cache_tokens(model: UVLM, cases: list[GridCase], out: Path, precision: str = "auto") -> CachedCases:
+def cache_tokens(model: UVLM, cases: list[GridCase], out: Path, precision: str = "auto",
+                 cancel: Callable[[], bool] = lambda: False) -> CachedCases:
     """The cached case of every case, made where it is not there yet (processes share that); one safetensors file
     each.
 
     `precision` is the stage's: in bf16 a mask's edge, and with it the evidence, depends on how many threads compute it.
+    `cancel` is asked before every case; True of any process raises Cancelled, and what is made is kept.
     """
     device = next(model.parameters()).device.type
     rounded = use_bf16(precision, torch.device(device))
@@ -57,11 +60,13 @@ def cache_tokens(model: UVLM, cases: list[GridCase], out: Path, precision: str =
     fast, autocast = fast_form(model.eval(), Placement(device, "bf16" if rounded else "fp32", ""))
     paths = [folder / f"{case.name}.safetensors" for case in cases]
     missing = [number for number in processes.mine(range(len(cases))) if not paths[number].exists()]
+    stop = False
     for number in tqdm(missing, desc="encoding", unit="case", disable=not (missing and processes.is_main())):
-        beside = paths[number].with_suffix(".writing")
-        save_file(_encode(fast, autocast, cases[number]), beside)
-        os.replace(beside, paths[number])
-    processes.wait()
+        if stop := cancel():
+            break
+        replace_tensors(paths[number], _encode(fast, autocast, cases[number]))
+    if processes.some_process(stop):
+        raise Cancelled(f"Stopped while {len(cases)} cases were encoded; the same command goes on from there.")
     return CachedCases(paths)
 
 
