@@ -102,12 +102,8 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
     case; True of any process ends all of them, each after its last case.
 
     Raises:
-<<<<<<< HEAD
         CaseError: a source is unknown, its files are missing, or the disk cannot be written.
-=======
-        CaseError: a source is unknown or its files are missing.
         Cancelled: `cancel` said so; the cases that are made are kept.
->>>>>>> 7afc2d3b2a98b7aa81963fc610a1f73ff45de63c
     """
     jobs = [job for source in sources for job in _jobs(source, data_root, spec)]
     if sample is not None:
