@@ -7,6 +7,7 @@ import shutil
 import numpy
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 from UVLMReportLib.LabelMaps import makingLabelMap
 from UVLMReportLib.Listeners import Listeners
@@ -248,7 +249,8 @@ class MaskEdits:
             return
         if self.study.otherFrame:
             self._postponed |= set(names)
-            self.failed(WorkerFailure(self.study.otherFrame, "frame"))
+            text = _("The edited masks are measured as soon as frame {number} is shown again.")
+            self.failed(WorkerFailure(text.format(number=self.study.frame + 1), "frame"))
             return
         self._measuring = set(names)
         self._count += 1

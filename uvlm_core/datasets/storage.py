@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from uvlm_core.errors import CaseError
+from uvlm_core.files import write_npy
 
 LEVEL = 5
 
@@ -25,7 +26,7 @@ def store_array(folder: Path, name: str, array: np.ndarray, packed: bool) -> Pat
     """Writes folder/name.b2nd (zstd with bit shuffle) or folder/name.npy; OSError where the disk refuses."""
     if not packed:
         path = folder / f"{name}.npy"
-        _write_npy(path, array)
+        write_npy(path, array)
         return path
     import blosc2
 
@@ -34,14 +35,6 @@ def store_array(folder: Path, name: str, array: np.ndarray, packed: bool) -> Pat
     packed_array = blosc2.asarray(np.ascontiguousarray(array), cparams=settings)
     path.write_bytes(packed_array.to_cframe())  # through Python's own file, so that a full disk is an OSError
     return path
-
-
-def _write_npy(path: Path, array: np.ndarray) -> None:
-    """numpy.save through Python's own file: numpy's way of writing does not say why the disk refused (no errno)."""
-    array = np.ascontiguousarray(array)
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(array.data)
 
 
 def stored_array(folder: Path, name: str) -> np.ndarray:

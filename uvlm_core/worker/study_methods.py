@@ -36,8 +36,7 @@ def read_run(params: object) -> dict:
 
 def run(values: dict, job: Job, model: WarmModel, timings: Timings) -> dict:
     """From a scan to a complete study folder; raises what `pipeline.run_study` raises."""
-    import numpy as np
-
+    from uvlm_core.files import write_npy
     from uvlm_core.inference.machine import forget_peak_memory
     from uvlm_core.inference.pipeline import run_study
     from uvlm_core.inference.progress import Monitor
@@ -64,7 +63,7 @@ def run(values: dict, job: Job, model: WarmModel, timings: Timings) -> dict:
 
     study = run_study(read, values["out"], load, Monitor(job.progress, job.cancelled), job.note, values["seed"])
     if values["segment_map"] is not None:
-        np.save(values["segment_map"], segment_map(study.labels, study.segments), allow_pickle=False)
+        write_npy(values["segment_map"], segment_map(study.labels, study.segments))
     peak = study.run["peak_memory_mib"] if alone else None
     timings.add(*key, voxels[0], study.run["seconds"], peak)
     made = study.content["provenance"]
