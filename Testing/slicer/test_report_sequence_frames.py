@@ -14,11 +14,12 @@ from panel_study import make_case, write_study_folder
 def shown(openModule, app, tmp_path):
     """(widget, study of frame 1, the phantom, a function that shows a frame, counted from 1)."""
     import slicer
+
+    widget = openModule("UVLMReport")  # its parts can be imported from now on
     from UVLMReportLib.JourneyScene import drained
     from UVLMReportLib.SegmentationNodes import vtkMatrix
     from UVLMReportLib.StudyScene import StudyScene
 
-    widget = openModule("UVLMReport")
     widget.panel.askTimer.stop()
     case = make_case()
     write_study_folder(tmp_path / "study", case)

@@ -34,7 +34,11 @@ class Signing:
         self.ui.signButton.setVisible(state in ("draft", "addendum"))
         self.ui.signButton.setText(_("Sign addendum…") if state == "addendum" else _("Sign…"))
         self.ui.addendumButton.setVisible(state in ("signed", "addendum"))
-        self.ui.addendumButton.setText(_("Discard addendum") if state == "addendum" else _("Addendum…"))
+        writing = state == "addendum"
+        self.ui.addendumButton.setText(_("Discard") if writing else _("Addendum"))
+        self.ui.addendumButton.setToolTip(
+            _("Takes the addendum that is being written out again.") if writing else
+            _("The signed text stays as it is; what you write from now on is an addendum."))
         if self._asking:
             self.dialog.show(self.points())
 
