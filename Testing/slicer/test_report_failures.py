@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from panel_study import OpenPanel
@@ -54,7 +54,7 @@ def test_a_mask_that_cannot_be_written_for_measuring_is_told_and_measured_later(
     with small_files():
         eraseHalf(panel.study.segmentationNode, "liver")
         assert app.processUntil(lambda: "large" in panel.ui.statusLabel.text)
-        assert panel.logic.unmeasured(panel.study) == ["Liver"]
+        assert ["'Liver'" in text for text in panel.logic.unmeasured(panel.study)] == [True]
     eraseHalf(panel.study.segmentationNode, "spleen")
     assert app.processUntil(lambda: not panel.logic.unmeasured(panel.study)
                             and not panel.logic.masksPending(panel.study), 120)
@@ -111,3 +111,47 @@ def test_closing_the_scene_while_a_case_is_kept_says_what_was_missing(panel, app
     slicer.mrmlScene.Clear(0)
     assert app.processUntil(lambda: failures)
     assert "were deleted" in str(failures[0])
+
+
+def test_a_scene_whose_masks_are_missing_keeps_its_report(panel, app, tmp_path, nothingGoesWrongUnseen):
+    """A scene folder that was moved without its masks: that is not the user removing all of them."""
+    import zipfile
+
+    import slicer
+
+    panel.editor.change(lambda report: report.sign("Dr. Grün"))
+    segments, measurements = panel.report.segments, panel.report.measurements
+    assert slicer.util.saveScene(str(tmp_path / "s.mrb"))
+    zipfile.ZipFile(tmp_path / "s.mrb").extractall(tmp_path)
+    for path in tmp_path.rglob("*.seg.nrrd"):
+        path.unlink()
+    failures = []
+    panel.logic.failed.connect(failures.append)
+    with suppress(RuntimeError):  # Slicer says that a file is missing
+        slicer.util.loadScene(str(tmp_path / "s" / "s.mrml"), {"clear": True})
+    assert app.processUntil(lambda: failures)
+    assert "not in the scene" in str(failures[0])
+    (study,) = panel.logic.studies()
+    assert study.report.segments == segments and study.report.measurements == measurements
+    assert not study.masksEdited and study.report.state == "signed"
+    nothingGoesWrongUnseen.texts.clear()
+
+
+def test_what_measuring_had_to_say_goes_when_it_is_done(panel, app):
+    from test_report_logic_edits import killed
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    killed(panel.logic.worker, 1)
+    eraseHalf(panel.study.segmentationNode, "spleen")
+    assert app.processUntil(lambda: "ended" in panel.ui.statusLabel.text, 120)
+    assert app.processUntil(lambda: not panel.logic.unmeasured(panel.study), 120)
+    assert app.processUntil(lambda: "ended" not in panel.ui.statusLabel.text)  # once the next one has said hello
+
+
+def test_a_damaged_report_is_not_measured(panel, app, nothingGoesWrongUnseen):
+    panel.editor.change(lambda report: report.sign("Dr. Grün"))
+    node = panel.study.reportNode
+    node.SetText(node.GetText().replace(panel.report.sentences[0].text, "Quite another sentence."))
+    panel.study.segmentationNode.GetSegmentation().RemoveSegment("spleen")
+    app.processEvents(1.0)
+    assert nothingGoesWrongUnseen.texts == []

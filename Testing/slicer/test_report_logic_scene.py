@@ -57,7 +57,7 @@ def test_masks_lie_where_the_scan_is(put, case, grid):
     from UVLMReportLib.JourneyScene import drained
     from UVLMReportLib.LabelMaps import makingLabelMap
     from UVLMReportLib.SegmentationNodes import centreRas, cutOut, segmentsAt
-    from UVLMReportLib.VolumeInput import readingValues
+    from UVLMReportLib.VolumeInput import Voxels, readingValues
 
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = GRIDS[grid], [40, -250, 31.5]
@@ -72,7 +72,7 @@ def test_masks_lie_where_the_scan_is(put, case, grid):
         assert case.labels[k, j, i] == row["label"]
         assert segmentsAt(study.segmentationNode, centre) == [row["id"]]
         mask, toRas = cutOut(study.segmentationNode.GetSegmentation(), row["id"], None)
-        values = drained(readingValues(study.volumeNode, toRas, mask.shape))
+        values = drained(readingValues(Voxels(study.volumeNode), toRas, mask.shape))
         mean = next(m["value"] for m in study.content["measurements"] if m["id"] == f"{row['id']}.mean_hu")
         assert values[mask].mean() == pytest.approx(mean, abs=0.06)
 
@@ -80,16 +80,16 @@ def test_masks_lie_where_the_scan_is(put, case, grid):
 def test_values_on_another_grid_are_the_nearest(put, case):
     """A segmentation whose geometry the user changed (finer, shifted) still measures the scan's values."""
     from UVLMReportLib.JourneyScene import drained
-    from UVLMReportLib.VolumeInput import readingValues
+    from UVLMReportLib.VolumeInput import Voxels, readingValues
 
     study = put(case)
     finer = case.volume.ijk_to_ras @ np.diag([0.5, 0.5, 0.5, 1])
     finer[:3, 3] = (case.volume.ijk_to_ras @ [30, 40, 20, 1])[:3]
-    values = drained(readingValues(study.volumeNode, finer, (8, 10, 12)))
+    values = drained(readingValues(Voxels(study.volumeNode), finer, (8, 10, 12)))
     assert (values[::2, ::2, ::2] == case.volume.array[20:24, 40:45, 30:36]).all()
     outside = case.volume.ijk_to_ras.copy()
     outside[:3, 3] = (case.volume.ijk_to_ras @ [-3, 0, 0, 1])[:3]
-    values = drained(readingValues(study.volumeNode, outside, (4, 5, 6)))
+    values = drained(readingValues(Voxels(study.volumeNode), outside, (4, 5, 6)))
     assert (values[:, :, :3] == -1024).all() and (values[:, :, 3:] == case.volume.array[:4, :5, :3]).all()
 
 
@@ -247,7 +247,7 @@ def test_window_lives_while_a_big_scan_is_handled(scene, case, tmp_path, app, sh
     begin = time.thread_time()
     assert VolumeInput.refusalOf(volume) == ""
     longest["check"] = time.thread_time() - begin
-    watched("write", VolumeInput.writing(volume, str(folder / "volume.npy")))
+    watched("write", VolumeInput.writing(VolumeInput.Voxels(volume), str(folder / "volume.npy")))
     assert np.load(folder / "volume.npy", mmap_mode="r").shape == (300, 512, 512)
     study = watched("create", StudyScene.StudyScene.creating(volume, str(folder), str(folder / "segments.npy")))
     segmentation, shapes = study.segmentationNode.GetSegmentation(), MaskShapes()

@@ -107,11 +107,11 @@ def test_array_for_the_worker(add, tmp_path, kind):
     """Type, order and geometry come through; the node may be deleted while its voxels are written."""
     import slicer
     from UVLMReportLib.JourneyScene import drained
-    from UVLMReportLib.VolumeInput import writing
+    from UVLMReportLib.VolumeInput import Voxels, writing
 
     values = hounsfield().astype(kind)
     node = add(values, "Größe")
-    steps = writing(node, str(tmp_path / "ü.npy"))
+    steps = writing(Voxels(node), str(tmp_path / "ü.npy"))
     next(steps)
     slicer.mrmlScene.RemoveNode(node)
     del node
@@ -122,9 +122,9 @@ def test_array_for_the_worker(add, tmp_path, kind):
 
 
 def test_stopped_writing_leaves_no_file(add, tmp_path):
-    from UVLMReportLib.VolumeInput import writing
+    from UVLMReportLib.VolumeInput import Voxels, writing
 
-    steps = writing(add(hounsfield()), str(tmp_path / "v.npy"))
+    steps = writing(Voxels(add(hounsfield())), str(tmp_path / "v.npy"))
     next(steps)
     steps.close()
     assert list(tmp_path.iterdir()) == []

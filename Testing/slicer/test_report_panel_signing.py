@@ -34,9 +34,8 @@ def test_the_dialog_lists_masks_that_are_not_measured_yet(panel, app):
     from UVLMReportLib.JourneyScene import eraseHalf
 
     eraseHalf(panel.study.segmentationNode, "liver_lesion_1")
-    assert app.processUntil(lambda: panel.logic.unmeasured(panel.study))
     dialog, messages = open_dialog(panel)
-    assert any("not measured yet" in text and "Liver lesion" in text for text in messages())
+    assert app.processUntil(lambda: any("not measured yet" in text and "Liver lesion" in text for text in messages()))
     assert app.processUntil(lambda: not panel.logic.masksPending(panel.study), 120)
     assert app.processUntil(lambda: any("26 mm" in text for text in messages()))  # now it is known what it measures
     assert not any("not measured yet" in text for text in messages())
@@ -48,10 +47,20 @@ def test_a_mask_that_was_not_measured_is_kept_with_the_signature(panel, app):
     from UVLMReportLib.JourneyScene import eraseHalf
 
     eraseHalf(panel.study.segmentationNode, "liver_lesion_1")
-    assert app.processUntil(lambda: panel.logic.unmeasured(panel.study))
     dialog, _messages = open_dialog(panel)
-    dialog.button.click()
+    dialog.button.click()  # at once: nobody has looked at the mask yet
     assert "unmeasured" in [point.kind for point in panel.report.signature.open_points]
+
+
+def test_an_edit_that_nobody_has_looked_at_yet_is_said_too(panel, app):
+    from UVLMReportLib.JourneyScene import eraseHalf
+
+    dialog, messages = open_dialog(panel)
+    assert not any("sizes in the text" in text for text in messages())
+    eraseHalf(panel.study.segmentationNode, "liver_lesion_1")
+    assert any("being looked at" in text for text in messages())  # at once
+    assert app.processUntil(lambda: any("Liver lesion" in text for text in messages()))
+    dialog.close()
 
 
 def test_an_addendum_can_be_discarded(panel, app):

@@ -19,6 +19,7 @@ def shown(openModule, app, tmp_path):
     from UVLMReportLib.JourneyScene import drained
     from UVLMReportLib.SegmentationNodes import vtkMatrix
     from UVLMReportLib.StudyScene import StudyScene
+    from UVLMReportLib.VolumeInput import frameOf
 
     widget.panel.askTimer.stop()
     case = make_case()
@@ -42,7 +43,8 @@ def shown(openModule, app, tmp_path):
 
     show(1)
     widget.ui.volumeSelector.setCurrentNode(proxy)
-    study = drained(StudyScene.creating(proxy, str(tmp_path / "study"), str(tmp_path / "study" / "segments.npy")))
+    study = drained(StudyScene.creating(proxy, str(tmp_path / "study"), str(tmp_path / "study" / "segments.npy"),
+                                        frameOf(proxy)))
     widget.logic.watchStudies()
     widget.logic.studyMade(study)
     assert app.processUntil(lambda: not widget.logic.masksPending(study))
@@ -90,3 +92,56 @@ def test_only_the_frame_of_the_report_is_kept(shown, app, tmp_path):
     assert app.processUntil(lambda: kept or len(failures) > 1, 120)
     image = np.asarray(nibabel.load(Path(kept[0]) / "image.nii.gz").dataobj).transpose()
     np.testing.assert_array_equal(image, case.volume.array)
+
+
+def test_what_is_measured_and_kept_is_the_frame_of_the_click(shown, app, tmp_path):
+    """Another frame is shown right afterwards, while the voxels are written step by step."""
+    widget, study, case, show = shown
+    before = study.report.measurement("liver_lesion_1", "mean_hu")["value"]
+    widget.logic.measureSegment(study, "liver_lesion_1")
+    kept, failures = [], []
+    widget.logic.keepTrainingCase(study, str(tmp_path / "kept"), kept.append, failures.append)
+    show(3)
+    assert app.processUntil(lambda: kept or failures, 120)
+    assert app.processUntil(lambda: not widget.logic.masksPending(study), 120)
+    assert study.report.measurement("liver_lesion_1", "mean_hu")["value"] == pytest.approx(before, abs=0.1)
+    image = np.asarray(nibabel.load(Path(kept[0]) / "image.nii.gz").dataobj).transpose()
+    np.testing.assert_array_equal(image, case.volume.array)
+
+
+def test_a_run_is_of_the_frame_that_was_shown_when_it_began(shown, app):
+    widget, study, case, show = shown
+    made, failed, sent = [], [], []
+    widget.logic.studyMade.connect(made.append)
+    widget.logic.runFailed.connect(failed.append)
+    volume = study.volumeNode
+    widget.logic.generate(volume)
+    assert app.processUntil(lambda: widget.logic.worker.state == "busy", 120)
+    sent.append(np.load(next(Path(widget.logic.folder).glob("run-*/volume.npy"))))
+    show(3)
+    assert app.processUntil(lambda: made or failed, 300)
+    assert not failed and made[0].frame == 0 and "frame 1" in made[0].otherFrame
+    np.testing.assert_array_equal(sent[0], case.volume.array)
+
+
+def test_without_its_sequence_nobody_knows_which_frame_is_shown(shown, app):
+    import slicer
+
+    _widget, study, _case, show = shown
+    show(3)
+    slicer.mrmlScene.RemoveNode(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSequenceBrowserNode"))
+    assert "nothing tells which frame" in study.otherFrame
+
+
+def test_nothing_watches_the_volume_after_the_masks_are_gone(shown, app):
+    import slicer
+
+    widget, study, _case, _show = shown
+    volume, event = study.volumeNode, slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent
+    edits = widget.logic._edits[study.reportNodeId]
+    slicer.mrmlScene.RemoveNode(study.segmentationNode)
+    slicer.mrmlScene.RemoveNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTextNode"))
+    assert edits._volume is None
+    edits.followVolume()
+    assert edits._volume is None
+    volume.InvokeEvent(event)

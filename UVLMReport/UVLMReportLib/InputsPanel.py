@@ -33,6 +33,7 @@ class InputsPanel:
         self._watched, self._watchTag = None, None
         self._voxelTimer = singleShot(VOXELS_MS, self.update)
         self._noVolume = singleShot(0, lambda: self.volumeChosen(self.volumeNode))
+        self._ofMeasuring = ""
         self._remark, self._failed = "", False  # the line below the button, and whether it is an error
         self._fillDevices([])
         for precision, title in zip(PRECISIONS, (_("Precision: automatic"), "fp32", "bf16"), strict=True):
@@ -55,6 +56,7 @@ class InputsPanel:
         logic.studyMade.connect(lambda study: self.say(""))
         logic.remarked.connect(lambda level, text: self.say(text, level == "error"))
         logic.failed.connect(self._onFailed)
+        logic.measuring.connect(self._onMeasuring)
         self.update()
 
     @property
@@ -207,9 +209,15 @@ class InputsPanel:
         self.update()
 
     def _onFailed(self, failure):
-        """Measuring or checking in the background did not work."""
+        """Measuring in the background did not work."""
         if failure.kind != "cancelled":
-            self.say(f"{failure} {failure.whatToDo}".strip(), True)
+            self._ofMeasuring = f"{failure} {failure.whatToDo}".strip()
+            self.say(self._ofMeasuring, True)
+
+    def _onMeasuring(self, study):
+        """What measuring had to say is over once everything is measured."""
+        if self._remark and self._remark == self._ofMeasuring and not self.logic.unmeasured(study):
+            self.say("")
 
     # ---- events
 

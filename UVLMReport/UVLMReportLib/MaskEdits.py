@@ -21,7 +21,7 @@ from UVLMReportLib.SegmentationNodes import (
     segmentIds,
     tagOf,
 )
-from UVLMReportLib.VolumeInput import ijkToRas, readingValues, writingArray
+from UVLMReportLib.VolumeInput import Voxels, ijkToRas, readingValues, writingArray
 from UVLMReportLib.WorkerClient import WorkerFailure, failureOf
 from UVLMShared.InSteps import InSteps
 from UVLMShared.SingleShot import later
@@ -41,6 +41,7 @@ class MaskEdits:
         measured(study, ids): masks were measured, their fields turned stale and the report was saved.
         added(study, id): the user drew a new segment; answer with `measure(id)` after `study.assign(id, finding)`.
         removed(study, id): a segment is gone and its sentences are flagged.
+        waits(study): what is in `unmeasured` changed.
         failed(failure): measuring did not work; after a crash it is tried once more, else with the next edit.
     """
 
@@ -51,6 +52,7 @@ class MaskEdits:
         """
         self.study, self.client = study, client
         self.measured, self.added, self.removed, self.failed = Listeners(), Listeners(), Listeners(), Listeners()
+        self.waits = Listeners()
         self.shapes = MaskShapes()
         self._folder, self._count = folder, 0
         self._segmentation, self._tags = None, []
@@ -73,10 +75,14 @@ class MaskEdits:
 
     @property
     def unmeasured(self):
-        """Names of the masks that were edited and not measured yet, as the user sees them."""
+        """What is not measured yet: a sentence for each mask that was edited, or one while they are looked at."""
         names = (self._waiting | self._measuring | self._postponed) & self._known
-        segments = [self._segmentation.GetSegment(name) for name in sorted(names)] if self._segmentation else []
-        return [segment.GetName() for segment in segments if segment is not None]
+        segments = [self._segmentation.GetSegment(name) for name in sorted(names)] if self.watching else []
+        text = _("The mask '{name}' was edited and is not measured yet: sizes in the text may be those of before.")
+        found = [text.format(name=segment.GetName()) for segment in segments if segment is not None]
+        if not found and self.pending:
+            found = [_("The masks are being looked at: sizes in the text may be those of before the last edit.")]
+        return found
 
     @property
     def _working(self):
@@ -102,7 +108,7 @@ class MaskEdits:
 
     def followVolume(self):
         """Watches which frame the study's volume shows, where it is one of a sequence; lets a deleted one go."""
-        volume = self.study.volumeNode if self.study.frame is not None else None
+        volume = self.study.volumeNode if self.study.frame is not None and not self._stopped else None
         if volume is self._volume:
             return
         if self._volume is not None:
@@ -135,7 +141,7 @@ class MaskEdits:
         self._segmentation, self._tags, self._request, self._context, self._volume = None, [], None, None, None
         self._waiting.clear()
         self._ready = self._dirty = False
-        for listeners in (self.measured, self.added, self.removed, self.failed):
+        for listeners in (self.measured, self.added, self.removed, self.failed, self.waits):
             listeners.clear()
 
     def measure(self, segmentId):
@@ -151,7 +157,13 @@ class MaskEdits:
         self._ready = True
         if not self.study.exists:
             return
-        for name in sorted({row["id"] for row in self.study.report.segments} - self._known):
+        gone = sorted({row["id"] for row in self.study.report.segments} - self._known)
+        if gone and not self._known:  # nobody removes all of them; a file that is missing looks so
+            self.failed(WorkerFailure(_("The masks of this report are not in the scene: their file is missing or could "
+                                        "not be read. The report stays as it is."), "masks",
+                                      whatToDo=_("Load the scene from where its files are.")))
+            return
+        for name in gone:
             self._gone(name)
         volumes = {row["segment"]: row["value"] for row in self.study.report.measurements if row["name"] == "volume"}
         for name in sorted(self._known):
@@ -175,12 +187,14 @@ class MaskEdits:
         return self.shapes.voxelsOf(name) * voxel
 
     def _touched(self, caller, event):
-        self._dirty = True
+        if not self._dirty:
+            self._dirty = True
+            self.waits(self.study)
         if self._ready:
             self._timer.start(PAUSE_MS)
 
     def _look(self):
-        if self._segmentation is None or not self.study.exists:
+        if self._segmentation is None or not self.study.exists or self.study.damage:
             return
         if self._working:
             self._timer.start(PAUSE_MS)
@@ -216,6 +230,7 @@ class MaskEdits:
                 self._waiting.add(name)
             else:
                 self._ask(name)
+        self.waits(self.study)
         self._next()
 
     def _labelOf(self, name):
@@ -249,15 +264,17 @@ class MaskEdits:
             return
         if self.study.otherFrame:
             self._postponed |= set(names)
+            self.waits(self.study)
             text = _("The edited masks are measured as soon as frame {number} is shown again.")
             self.failed(WorkerFailure(text.format(number=self.study.frame + 1), "frame"))
             return
         self._measuring = set(names)
+        voxels = Voxels(self.study.volumeNode)  # of this frame, whatever is shown while they are cut out
         self._count += 1
         folder = os.path.join(self._folder, f"measure-{os.getpid()}-{id(self)}-{self._count}")
         if self._context is not None and any(self._isOrgan(name) for name in names):
             self._context = None  # sides and places are told from the organs
-        self._work = InSteps(self._cuttingOut(names, folder), lambda params: self._send(params, names, folder),
+        self._work = InSteps(self._cuttingOut(names, folder, voxels), lambda params: self._send(params, names, folder),
                              lambda error: self._refused(error, names, folder))
 
     def _isOrgan(self, name):
@@ -265,11 +282,10 @@ class MaskEdits:
 
         return label_named(self._labelOf(name)).kind == "organ"
 
-    def _cuttingOut(self, names, folder):
+    def _cuttingOut(self, names, folder, voxels):
         """Writes masks and voxels for the worker; a generator that returns the params of `measure`."""
         os.makedirs(folder, exist_ok=True)
-        volume, node = self.study.volumeNode, self.study.segmentationNode
-        toVolume = betweenNodes(node, volume)
+        toVolume = betweenNodes(self.study.segmentationNode, self.study.volumeNode)
         titles = {row["id"]: row["title"] for row in self.study.report.segments}
         segments, empty = [], []
         for number, name in enumerate(names):
@@ -280,7 +296,7 @@ class MaskEdits:
             mask, toRas = found[0], toVolume @ found[1]
             paths = [os.path.join(folder, f"{kind}-{number}.npy") for kind in ("mask", "image")]
             yield from writingArray(mask.view(numpy.uint8), paths[0])
-            values = yield from readingValues(volume, toRas, mask.shape)
+            values = yield from readingValues(voxels, toRas, mask.shape)
             yield from writingArray(values, paths[1])
             segments.append({"id": name, "label": self._labelOf(name), "mask": paths[0], "image": paths[1],
                              "ijk_to_ras": toRas.tolist(),
@@ -328,6 +344,7 @@ class MaskEdits:
             self._removeFromReport(name)
         self.study.saveReport()
         self.measured(self.study, names)
+        self.waits(self.study)
         self._next()
 
     def _removeFromReport(self, name):
@@ -342,4 +359,5 @@ class MaskEdits:
         self._retried = again
         shutil.rmtree(folder, ignore_errors=True)
         self.failed(failure)
+        self.waits(self.study)
         self._next()

@@ -28,7 +28,7 @@ class ReportEditor:
     """
 
     def __init__(self, ui, unmeasured=lambda study: []):
-        """`unmeasured`: gives the names of the study's masks that were edited and not measured yet."""
+        """`unmeasured`: says what of a study's masks is not measured yet, a list of sentences."""
         self.ui = ui
         self.study = None
         self.sentenceEntered, self.refused = Listeners(), Listeners()

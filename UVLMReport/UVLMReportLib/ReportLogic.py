@@ -31,6 +31,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         runFailed(failure)          WorkerFailure; its kind is "cancelled" after `cancel`
         segmentAdded(study, id)     the user drew a segment: ask which finding it is, then `assignSegment`
         failed(failure)             measuring in the background did not work
+        measuring(study)            what is in `unmeasured` changed
         remarked(level, text)       a sentence for the status line; level "info", "warning" or "error"
     """
 
@@ -40,11 +41,13 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         self.stateChanged, self.progressed = Listeners(), Listeners()
         self.studyMade, self.studyChanged, self.runFailed = Listeners(), Listeners(), Listeners()
         self.segmentAdded, self.failed, self.remarked = Listeners(), Listeners(), Listeners()
+        self.measuring = Listeners()
         self.worker = WorkerClient()
         self.worker.stateChanged.connect(lambda state: self.stateChanged())
         self.worker.logged.connect(lambda level, text: self.remarked(level, text))
         self.folder = os.path.join(slicer.app.temporaryPath, f"UVLM-{uuid.uuid4().hex[:12]}")
         self.runningVolumeId, self._runFolder, self._request, self._runSteps = None, None, None, None
+        self._frame = None  # of a sequence that is being read, as of `frameOf`
         self._otherSteps = []
         self.lastRun = {}  # the worker's result of the last run that ended well: seconds, device, reloaded, warnings
         self._edits = {}  # report node id -> MaskEdits
@@ -125,11 +128,12 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         except OSError as error:
             raise failureOf(error) from error
         self.runningVolumeId, self._runFolder = volumeNode.GetID(), run
+        voxels, self._frame = VolumeInput.Voxels(volumeNode), VolumeInput.frameOf(volumeNode)
         for text in self.remarksOf(volumeNode):
             self.remarked("info", text)
         self.stateChanged()
         self.progressed({"stage": "copy", "done": 0, "total": 1, "text": "", "fraction": 0.0, "seconds_left": None})
-        self._runSteps = InSteps(VolumeInput.writing(volumeNode, os.path.join(run, "volume.npy")),
+        self._runSteps = InSteps(VolumeInput.writing(voxels, os.path.join(run, "volume.npy")),
                                  lambda volume: self._run(volume, run, bundle, device, precision), self._runEnded)
 
     def hardenedCopy(self, volumeNode):
@@ -156,8 +160,8 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         if volume is None:  # deleted; the result was quicker than the cancelling
             self._runEnded(WorkerFailure(_("Cancelled."), "cancelled"))
             return
-        self._runSteps = InSteps(StudyScene.creating(volume, result["study"], os.path.join(run, "segments.npy")),
-                                 self._made, self._runEnded)
+        steps = StudyScene.creating(volume, result["study"], os.path.join(run, "segments.npy"), self._frame)
+        self._runSteps = InSteps(steps, self._made, self._runEnded)
 
     def _made(self, study):
         self._endRun()
@@ -185,11 +189,12 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     def watchStudies(self):
         """Follows the masks of every study in the scene; after a run, after loading, after reloading the module."""
         for study in StudyScene.all():
-            if study.reportNodeId in self._edits:
+            if study.reportNodeId in self._edits or study.damage:
                 continue
             edits = self._edits[study.reportNodeId] = MaskEdits(study, self.worker, self.folder)
             edits.added.connect(lambda study, name: self.segmentAdded(study, name))
             edits.failed.connect(lambda failure: self.failed(failure))
+            edits.waits.connect(lambda study: self.measuring(study))
             study.changed.connect(self.studyChanged)
             edits.start()
 
@@ -199,7 +204,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         return edits is not None and edits.pending
 
     def unmeasured(self, study):
-        """Names of the masks that were edited and not measured yet, as the user sees them."""
+        """What is not measured yet: a list of sentences."""
         edits = self._edits.get(study.reportNodeId)
         return edits.unmeasured if edits is not None else []
 
@@ -299,7 +304,7 @@ class ReportLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         """Ends run, timers, observers and child at once; nothing is called afterwards."""
         self.removeObservers()
         for listeners in (self.stateChanged, self.progressed, self.studyMade, self.studyChanged, self.runFailed,
-                          self.segmentAdded, self.failed, self.remarked):
+                          self.segmentAdded, self.failed, self.remarked, self.measuring):
             listeners.clear()
         for work in [*self._otherSteps, *([self._runSteps] if self._runSteps is not None else [])]:
             work.stop()

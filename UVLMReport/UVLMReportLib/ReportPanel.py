@@ -48,6 +48,7 @@ class ReportPanel:
         self.links.maskClicked.connect(self._onMaskClicked)
         self.logic.studyMade.connect(self._onStudyMade)
         self.logic.studyChanged.connect(self._onStudyChanged)
+        self.logic.measuring.connect(self._onMeasuring)
 
     def enter(self):
         """The module was opened: the worker is asked once what this machine can do."""
@@ -120,6 +121,10 @@ class ReportPanel:
             self.findings.setStudy(study)
             self.masks.onStudyChanged()
             self.editor.onStudyChanged()
+
+    def _onMeasuring(self, study):
+        if study is self.study:
+            self.editor.signing.update()
 
     def _onGone(self):
         """The report that is shown was deleted: an earlier one of its volume is shown, or nothing."""

@@ -15,7 +15,7 @@ class Signing:
 
     Args:
         change: runs a function of the report and saves it.
-        unmeasured: gives the names of the masks that were edited and not measured yet.
+        unmeasured: says what of the masks is not measured yet, a list of sentences.
     """
 
     def __init__(self, ui, change, unmeasured):
@@ -39,8 +39,7 @@ class Signing:
         self.ui.addendumButton.setToolTip(
             _("Takes the addendum that is being written out again.") if writing else
             _("The signed text stays as it is; what you write from now on is an addendum."))
-        if self._asking:
-            self.dialog.show(self.points())
+        self.update()
 
     @property
     def _asking(self):
@@ -50,9 +49,12 @@ class Signing:
         """What is still open, with the masks that are not measured yet."""
         from uvlm_core.report.editing.states import OpenPoint
 
-        text = _("The mask '{name}' was edited and is not measured yet: sizes in the text may be those of before.")
-        return self.report.open_points() + [OpenPoint("unmeasured", text.format(name=name))
-                                            for name in self.unmeasured()]
+        return self.report.open_points() + [OpenPoint("unmeasured", text) for text in self.unmeasured()]
+
+    def update(self):
+        """What is not measured yet has changed: an open dialog shows it."""
+        if self._asking and self.report is not None:
+            self.dialog.show(self.points())
 
     def ask(self):
         """Opens the dialog; it signs when it is accepted."""

@@ -141,9 +141,14 @@ class StudyScene:
 
     @property
     def otherFrame(self):
-        """Which frame the report is of and which is shown, a sentence, where these differ; "" else."""
-        shown = frameOf(self.volumeNode) if self.frame is not None and self.volumeNode is not None else None
-        if shown is None or shown[0] == self.frame:
+        """Why the volume is not the frame that was read, a sentence; "" where it is, or is no sequence."""
+        if self.frame is None or self.volumeNode is None:
+            return ""
+        shown = frameOf(self.volumeNode)
+        if shown is None:
+            return _("The report is of a frame of a sequence that is not in the scene any more, and nothing tells "
+                     "which frame the volume shows. Load the sequence again, or generate a new report.")
+        if shown[0] == self.frame:
             return ""
         return _("The report is of frame {own} of the sequence '{name}', but frame {shown} is shown. Go back to frame "
                  "{own}: masks are measured, and cases kept and exported, on that.").format(
@@ -254,7 +259,7 @@ class StudyScene:
     # ---- making
 
     @classmethod
-    def creating(cls, volumeNode, studyFolder, segmentMap):
+    def creating(cls, volumeNode, studyFolder, segmentMap, frame=None):
         """Puts a finished run into the scene; a generator for InSteps, returns the StudyScene.
 
         Nothing is added before everything has been read, so a stop leaves the scene as it was. An earlier study of the
@@ -263,9 +268,10 @@ class StudyScene:
         Args:
             studyFolder: path of the study folder (docs/study-schema.md).
             segmentMap: path of a .npy whose voxels of `segments[n]` have the value n + 1 (the run's `segment_map`).
+            frame: what `frameOf` said when the volume was read; None where it shows no sequence.
         """
         volumeId = volumeNode.GetID()
-        matrix, frame = ijkToRas(volumeNode), frameOf(volumeNode)
+        matrix = ijkToRas(volumeNode)
         del volumeNode
         with open(os.path.join(studyFolder, "study.json"), encoding="utf-8") as file:
             text = file.read()

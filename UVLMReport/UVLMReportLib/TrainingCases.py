@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from slicer.i18n import tr as _
 
 from UVLMReportLib.LabelMaps import makingLabelMap
-from UVLMReportLib.VolumeInput import writing, writingArray
+from UVLMReportLib.VolumeInput import Voxels, writing, writingArray
 from UVLMReportLib.WorkerClient import WorkerFailure, failureOf
 
 GONE = _("The volume or the masks of this report were deleted; without them it cannot be written. Load the scan again "
@@ -59,15 +59,14 @@ def send(logic, study, method, params, done, failed):
         logic.worker.request(method, params(prepared), lambda result: end(done, result),
                              lambda failure: end(failed, failure))
 
-    logic.inSteps(preparing(study, scratch), written, lambda error: end(failed, failureOf(error)))
+    voxels = Voxels(study.volumeNode)  # of this frame, whatever is shown while they are written
+    logic.inSteps(preparing(study, voxels, scratch), written, lambda error: end(failed, failureOf(error)))
 
 
-def preparing(study, scratch):
+def preparing(study, voxels, scratch):
     """Writes what the worker needs into the folder `scratch`; a generator for InSteps, returns params for it."""
     os.makedirs(scratch, exist_ok=True)
-    if study.volumeNode is None:  # the scene was closed before the first step
-        raise WorkerFailure(GONE, "deleted")
-    volume = yield from writing(study.volumeNode, os.path.join(scratch, "volume.npy"))
+    volume = yield from writing(voxels, os.path.join(scratch, "volume.npy"))
     if study.volumeNode is None or study.segmentationNode is None:
         raise WorkerFailure(GONE, "deleted")
     labels = yield from makingLabelMap(study)

@@ -93,6 +93,16 @@ def _values(node):
     return check.message, check.warnings
 
 
+class Voxels:
+    """The voxels of a volume node and where they lie, as they are now: a sequence may show another frame, or the node
+    may vanish, while they are read in steps. `array` (Z, Y, X), `toRas` as of `ijkToRas`, `name`, `meta`."""
+
+    def __init__(self, node):
+        self._scalars = node.GetImageData().GetPointData().GetScalars()  # keeps the memory
+        self.array, self.toRas = arrayOf(node), ijkToRas(node)
+        self.name, self.meta = node.GetName(), metaOf(node)
+
+
 def arrayOf(node):
     """Voxels (Z, Y, X) of a scalar volume, a view of Slicer's own memory: read only."""
     image = node.GetImageData()
@@ -136,17 +146,18 @@ def hardenedCopy(node):
     return copy
 
 
-def readingValues(node, toRas, shape):
+def readingValues(voxels, toRas, shape):
     """The scan's values at the voxels of another grid: a plain cut-out where the grids agree, else the nearest voxels.
 
     A generator for InSteps; returns the array.
 
     Args:
+        voxels: Voxels.
         toRas: 4x4 from the other grid's indices (i, j, k) to the volume's own RAS mm.
         shape: (Z, Y, X) of the other grid. Outside the scan the values are -1024.
     """
-    array = arrayOf(node)
-    toVoxel = numpy.linalg.inv(ijkToRas(node)) @ toRas
+    array = voxels.array
+    toVoxel = numpy.linalg.inv(voxels.toRas) @ toRas
     result = numpy.empty(shape, array.dtype if array.dtype.kind in "if" else numpy.int32)
     if numpy.allclose(toVoxel[:3, :3], numpy.eye(3), atol=1e-4):
         first = numpy.rint(toVoxel[:3, 3]).astype(int)[::-1]
@@ -170,18 +181,13 @@ def readingValues(node, toRas, shape):
     return result
 
 
-def writing(node, path):
-    """Writes the voxels as .npy, a few milliseconds at a time.
+def writing(voxels, path):
+    """Writes Voxels as .npy, a few milliseconds at a time.
 
     A generator for InSteps; returns the worker's `volume`: array (path), ijk_to_ras, name, meta.
-    The node may vanish meanwhile: its voxels are kept until the end.
     """
-    scalars = node.GetImageData().GetPointData().GetScalars()  # keeps the memory, whatever happens to the node
-    array = arrayOf(node)
-    volume = {"array": path, "ijk_to_ras": ijkToRas(node).tolist(), "name": node.GetName(), "meta": metaOf(node)}
-    yield from writingArray(array, path)
-    del scalars
-    return volume
+    yield from writingArray(voxels.array, path)
+    return {"array": path, "ijk_to_ras": voxels.toRas.tolist(), "name": voxels.name, "meta": voxels.meta}
 
 
 def writingArray(array, path):
