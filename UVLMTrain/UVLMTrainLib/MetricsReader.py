@@ -40,6 +40,8 @@ class MetricsReader:
                 step = row["step"]
             except (ValueError, KeyError, TypeError):  # cut off by a kill
                 continue
+            if not isinstance(row, dict) or not isinstance(step, int):
+                continue
             if self.rows and step != self.rows[-1]["step"] + 1 and not self._anew:
                 self._again()
                 return True, True
@@ -53,7 +55,7 @@ class MetricsReader:
 
 def secondsPerStep(rows, most=50):
     """Mean of the last steps; None where there is none."""
-    last = [row["seconds"] for row in rows[-most:] if "seconds" in row]
+    last = [row["seconds"] for row in rows[-most:] if isinstance(row.get("seconds"), (int, float))]
     return sum(last) / len(last) if last else None
 
 

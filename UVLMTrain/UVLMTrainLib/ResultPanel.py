@@ -42,20 +42,23 @@ class ResultPanel:
         self.ui.measureButton.enabled = finished and state not in ACTIVE
         self.ui.useButton.enabled = state == Run.MEASURED
         self.cleanup()
+        self.shown = None
+        self.table.show([])
+        self.worst.show([])
         refused = finished and state == Run.FAILED and os.path.exists(run.file("comparison.json"))
         if state != Run.MEASURED and not refused:
-            self.shown = None
-            self.table.show([])
-            self.worst.show([])
             self.ui.resultRemark.text = self._why(finished, state)
             return
-        self._steps = InSteps(ResultRows.reading(run), self._show, lambda error: self._say(str(error)))
+        self._steps = InSteps(ResultRows.reading(run), self._show, self._unreadable)
 
     def _why(self, finished, state):
         if state == Run.FAILED and finished:
             return _("The model was not made; the log of step 3 says why.")
         return _("Measure the model: thresholds and figures on new phantoms.") if finished else _(
             "Here stand the figures when the run has finished.")
+
+    def _unreadable(self, error):
+        self._say(_("The figures of this run cannot be read ({error}). Measure it again.").format(error=repr(error)))
 
     def _show(self, result):
         self.shown = result
@@ -75,7 +78,11 @@ class ResultPanel:
                            ("text_macro_f1", _("text F1 {value:.3f}"))):
             if isinstance(figures.get(key), (int, float)):
                 parts.append(words.format(value=figures[key]))
-        self._say(f"{head} {', '.join(parts)}.")
+        before = ""
+        if self.runPanel.run.measuringFailed():
+            before = _("The last measurement was stopped or failed, the log of step 3 says why; these are the figures "
+                       "of the one before.") + " "
+        self._say(f"{before}{head} {', '.join(parts)}.")
 
     def _say(self, text):
         self.ui.resultRemark.text = text
@@ -85,6 +92,7 @@ class ResultPanel:
         try:
             self.runPanel.run.measure(int(self.ui.casesSpinBox.value), self.ui.evenIfWorseCheckBox.checked)
         except (RuntimeError, OSError) as trouble:
+            self.runPanel.refresh()
             self._say(str(trouble))
             return
         self.runPanel.refresh()
@@ -93,6 +101,8 @@ class ResultPanel:
         """Puts the model first in UVLMReport's list, chooses it there and opens that module."""
         bundle = self.runPanel.run.bundle()
         if bundle is None:
+            self._say(_("The model is not in '{folder}' any more. Measure it again.").format(
+                folder=self.runPanel.run.file("bundle")))
             return
         Settings.addRecentModel(bundle)
         if hasattr(slicer.modules, "uvlmreport"):

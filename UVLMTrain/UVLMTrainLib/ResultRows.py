@@ -98,7 +98,8 @@ def _phantoms(run, figures, thresholds, before):
 
     measured, rows = [], []
     folder = run.file("measured")
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+    files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in files[:figures.get("cases", 0)]:  # the first seeds; more may be there of an earlier measurement
         row = readJson(os.path.join(folder, name))
         if row is not None:
             measured.append({"present": row["present"], "after": row})

@@ -45,11 +45,25 @@ def isHeld(folder):
         return False
     try:
         file = takeLock(path)
-    except OSError:  # not ours to open; then it is somebody's
-        return True
+    except OSError:  # not ours to write
+        return _isHeldByOthers(path)
     if file is None:
         return True
     file.close()
+    return False
+
+
+def _isHeldByOthers(path):
+    """Whether somebody holds a lock that this user may only read."""
+    if os.name == "nt":
+        return True
+    import fcntl
+
+    try:
+        with open(path, "rb") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
     return False
 
 
@@ -59,6 +73,11 @@ def writeJson(path, values):
     with open(beside, "w", encoding="utf-8") as file:
         json.dump(values, file)
     os.replace(beside, path)
+
+
+def isListening():
+    """Whether an interrupt is heard. Before a training has its own handler an import may swallow it; then it waits."""
+    return sys.argv[1:2] != ["train"] or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
 
 
 def listen(folder):
@@ -71,7 +90,7 @@ def listen(folder):
                 request = file.read().strip()
         except OSError:
             continue
-        if request and request not in asked:
+        if request and request not in asked and (request == STOP or isListening()):
             asked.append(request)
             signal.raise_signal(signal.SIGINT)  # the core saves a checkpoint and ends
             if request == STOP:
@@ -111,6 +130,8 @@ def main():
         code = CANCELLED
     except ImportError as error:
         print(f"Error: {error}", file=sys.stderr)
+    if code == UNEXPECTED and os.path.exists(os.path.join(folder, REQUEST)):  # interrupted where nobody expects it
+        code = CANCELLED
     writeJson(os.path.join(folder, STATE), {**state, "code": code, "ended": time.time()})
     return code
 

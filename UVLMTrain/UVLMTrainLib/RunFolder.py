@@ -66,11 +66,12 @@ class RunFolder:
 
     def command(self):
         """"train" or "export": what the last process did or does; "" where there was none."""
-        return (readJson(self.file(RunChild.STATE)) or {}).get("command", [""])[0]
+        command = (readJson(self.file(RunChild.STATE)) or {}).get("command")
+        return command[0] if isinstance(command, list) and command else ""
 
     def arguments(self):
         """Of the last training process, to go on with; None where there was none."""
-        return readJson(self.file("train_arguments.json"))
+        return readJson(self.file("train_arguments.json"), list)
 
     def goOnArguments(self):
         """Of `uvlm train` to go on with what was begun, with the run's own recipe; None where nothing was begun."""
@@ -100,6 +101,11 @@ class RunFolder:
         folder = self.file("bundle")
         return folder if os.path.isfile(os.path.join(folder, "bundle.json")) else None
 
+    def measuringFailed(self):
+        """Whether the last measurement was stopped or failed, so that figures that are there are of the one before."""
+        last = readJson(self.file(RunChild.STATE)) or {}
+        return self.command() == "export" and last.get("code", 0) != 0
+
     def logTail(self):
         """The last lines of the process's output; a progress bar gives its last state only."""
         try:
@@ -116,6 +122,7 @@ class RunFolder:
 
     def train(self, arguments):
         """Starts or resumes the training with these arguments of `uvlm train`."""
+        self.refuseAtWork()
         os.makedirs(self.path, exist_ok=True)
         RunChild.writeJson(self.file("train_arguments.json"), list(arguments))
         self._start(["train", *arguments])
@@ -132,10 +139,14 @@ class RunFolder:
         with open(self.file(RunChild.REQUEST), "w", encoding="utf-8") as file:
             file.write(request)
 
-    def _start(self, command):
-        """Raises OSError where the process cannot be started; RuntimeError where one is at work."""
+    def refuseAtWork(self):
+        """Raises RuntimeError where a process is at work here: nothing of its run may be changed."""
         if self.state() in (RUNNING, PAUSING):
             raise RuntimeError(_("A process is at work in '{folder}' already.").format(folder=self.path))
+
+    def _start(self, command):
+        """Raises OSError where the process cannot be started; RuntimeError where one is at work."""
+        self.refuseAtWork()
         if os.path.exists(self.file(RunChild.REQUEST)):
             os.remove(self.file(RunChild.REQUEST))
         environment = {**os.environ, "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1"}
@@ -152,10 +163,11 @@ class RunFolder:
             raise
 
 
-def readJson(path):
-    """Content of a JSON file; None where it is not there or cannot be read."""
+def readJson(path, kind=dict):
+    """Content of a JSON file; None where it is not there, cannot be read, or is of another kind."""
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            content = json.load(file)
     except (OSError, ValueError):
         return None
+    return content if isinstance(content, kind) else None

@@ -55,6 +55,8 @@ class RunPanel:
         if self.run is None or self.run.path != path:
             self.run, self._readers, self.state = Run.RunFolder(path), {}, None
             self.ui.curveStageSelector.clear()
+            if self.plot.chart() is not None:
+                self.plot.show([], {})  # the curves are another run's
             Settings.setValue("trainRunFolder", path)
         self.refresh()
 
@@ -62,9 +64,15 @@ class RunPanel:
 
     def start(self):
         """Starts the plan, or goes on with a run that was begun."""
+        if not self.ui.runFolderEdit.text.strip():
+            self.ui.runRemark.text = _("Choose a run folder in the plan first.")
+            return
+        self.open(self.plan.runFolder)  # it may have been typed without leaving the field
         try:
+            self.run.refuseAtWork()  # before the plan is written into its folder
             self.run.train(self._arguments())
         except (RecipeTrouble, RuntimeError, OSError) as trouble:
+            self.refresh()
             self.ui.runRemark.text = str(trouble)
             return
         self.refresh()
@@ -75,14 +83,22 @@ class RunPanel:
         """
         begun, planned = self.run.goOnArguments(), self.plan.recipe
         own = (self.run.recipe() or {}).get("name")
+        if begun is None and self.state in (Run.PAUSED, Run.KILLED) and self.run.arguments():
+            return self.run.arguments()  # it was ended before the core had written its recipe
         changed = self.state in (Run.FAILED, Run.PART) and planned is not None and planned.get("name") == own
         return begun if begun and not changed else self.plan.arguments()
 
     def ask(self, request):
         """Asks the run to pause or stop."""
-        if self.state in ACTIVE and not self.run.isForeign():
+        if self.state not in ACTIVE or self.run.isForeign():
+            return
+        try:
             self.run.ask(request)
-            self.refresh()
+        except OSError as trouble:
+            self.ui.runRemark.text = _("The run cannot be told: {reason}. Make room on the disk of the run folder and "
+                                       "try again.").format(reason=trouble.strerror or trouble)
+            return
+        self.refresh()
 
     def _askStop(self):
         if slicer.util.confirmOkCancelDisplay(
@@ -185,13 +201,13 @@ class RunPanel:
         text = _("Stage {number} of {count} ({title}): step {step} of {steps}").format(
             number=stage["number"], count=len(stages), title=stageTitle(stage["kind"]), step=self._step(stage),
             steps=stage["steps"])
-        if rows:
+        if rows and isinstance(rows[-1].get("loss"), (int, float)):
             text += _(", loss {loss:.3f}").format(loss=rows[-1]["loss"])
         each = secondsPerStep(rows)
         if active and each is not None and not stage["finished"]:
             left = duration((stage["steps"] - self._step(stage)) * each)
             text += _("; about {time} left in this stage").format(time=left)
-        scores = [row["validation_score"] for row in rows if "validation_score" in row]
+        scores = [row["validation_score"] for row in rows if isinstance(row.get("validation_score"), (int, float))]
         if scores:
             text += _("; score {score:.3f}, best {best:.3f}").format(score=scores[-1], best=max(scores))
         return text + "."
