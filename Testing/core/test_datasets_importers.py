@@ -286,40 +286,6 @@ def test_masks_are_found_by_folder_then_by_name(scan, others, mask, folders, tmp
     assert all((name in lost) == (name != mask) for name in others)
 
 
-TEXT = "Größe 12 mm – kein Rundherd."
-
-
-@pytest.mark.parametrize("name", ["ct.txt", "ct.TXT"])
-@pytest.mark.parametrize("data", [TEXT.encode(), TEXT.encode("utf-8-sig"), TEXT.encode("cp1252"), TEXT.encode("utf-16"),
-                                  b"\xfe\xff" + TEXT.encode("utf-16-be")],
-                         ids=["utf-8", "with a mark", "cp1252", "utf-16", "utf-16-be"])
-def test_texts_are_read_in_the_encodings_that_are_met(name, data, tmp_path):
-    folder = patient_folders(tmp_path / "set")
-    (folder / "p1" / "ct.txt").unlink()
-    (folder / "p1" / name).write_bytes(data + b"\r\n" if b"\0" not in data else data)
-    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
-    assert cases[0].report == TEXT and problems == []
-
-
-@pytest.mark.parametrize("data", [TEXT.encode("utf-16-le"), b"Gr\x81\x8d\xdfe", b"\xff\xfea"],
-                         ids=["no mark", "no cp1252", "half a letter"])
-def test_a_text_that_cannot_be_read_is_named_and_never_used_damaged(data, tmp_path):
-    folder = patient_folders(tmp_path / "set")
-    (folder / "p1" / "ct.txt").write_bytes(data)
-    with pytest.raises(CaseError, match=r"letters that cannot be read.*UTF-8.*p1/ct\.txt"):
-        import_dataset("plain-folder", folder, tmp_path / "cases.csv")
-    cases, _ = import_dataset("plain-folder", folder, tmp_path / "cases.csv", "skip")
-    assert [case.report for case in cases] == ["", "Patient 2."]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp1252", "utf-16"])
-def test_tables_too(encoding, tmp_path):
-    folder = patient_folders(tmp_path / "set")
-    (folder / "LIST.CSV").write_text(f"file;text\np1/ct.nii.gz;{TEXT}\n", encoding)
-    cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
-    assert cases[0].report == TEXT and problems == []
-
-
 def test_a_table_without_a_column_for_the_scan_is_named(tmp_path):
     folder = plain_folder(tmp_path / "set")
     table(folder / "other.csv", [{"Accession": "1", "Befund": "Normal."}])
