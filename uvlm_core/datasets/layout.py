@@ -125,6 +125,12 @@ def in_years(text: str) -> float | None:
     return round(years, 2) if years <= 120 else None
 
 
+def split_of(text: str) -> str:
+    """The split of a cell: also of "val" and "valid"; what is none stays as it is, in small letters."""
+    word = text.strip().lower()
+    return {"val": "validation", "valid": "validation"}.get(word, word)
+
+
 def sex_of(text: str) -> str:
     """F, M or "" of a cell."""
     return {"f": "F", "female": "F", "w": "F", "m": "M", "male": "M"}.get(text.strip().lower(), "")

@@ -22,6 +22,7 @@ from uvlm_core.datasets.layout import (
     read_json,
     relative,
     sex_of,
+    split_of,
     stem,
     take_report,
     walked,
@@ -95,9 +96,8 @@ def _fill(case: Case, row: dict, options: ImportOptions) -> Iterator[Problem]:
     case.patient_id, report, sex, age, split = (cell(row, *names) for names in READ_COLUMNS)
     case.report = report or case.report
     case.sex, case.age = sex_of(sex), in_years(age)
-    split = {"val": "validation", "valid": "validation"}.get(split, split)
-    if split in SPLITS:
-        case.split = split
+    if split_of(split) in SPLITS:
+        case.split = split_of(split)
     elif split:
         yield Problem("warning", case.case_id, "split", f"'{split}' is none of {', '.join(SPLITS)}; none was taken")
     for column, value in row.items():
