@@ -8,6 +8,8 @@ from dataset_folders import BUILDERS, REPORT, patient_folders, phantom
 from uvlm_core.datasets.importing import import_dataset
 from uvlm_core.errors import CaseError
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 TEXT = "Größe 12 mm – kein Rundherd."
 CUT = f"{TEXT} Für Müller geprüft: kein Gefäß".encode() + "ü".encode()[:1]  # in the middle of its last letter
 

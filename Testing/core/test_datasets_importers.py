@@ -31,6 +31,15 @@ from uvlm_core.labels import IGNORE, REST, label_named
 pytestmark = pytest.mark.filterwarnings("error")
 
 
+@pytest.fixture
+def links(tmp_path):
+    """Skips where links cannot be made: Windows asks for a right that most users do not have."""
+    try:
+        (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    except OSError as error:
+        pytest.skip(f"no links can be made: {error}")
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """kind -> folder, built when first asked for."""
@@ -221,15 +230,16 @@ def test_scans_of_one_name_keep_their_masks_texts_and_rows(tmp_path):
         (f"p{n}/ct.nii.gz", f"p{n}/ct_seg.nii.gz", f"Patient {n}.", f"P{n}", {"Lung nodule": n - 1}) for n in (1, 2)]
 
 
+@pytest.mark.usefixtures("links")
 def test_linked_folders_of_patients_are_entered_and_circles_are_not_followed(tmp_path):
     from test_volumes_dicom import write_series
 
     folder = patient_folders(tmp_path / "set")
     (folder / "p2").rename(tmp_path / "elsewhere")
     write_series(tmp_path / "series")
-    links = {"p2": "elsewhere", "p3": "series", "p1/up": "set", "p1/again": "set/p1", "0": "set/p1"}
-    for name, place in links.items():
-        (folder / name).symlink_to(tmp_path / place)
+    places = {"p2": "elsewhere", "p3": "series", "p1/up": "set", "p1/again": "set/p1", "0": "set/p1"}
+    for name, place in places.items():
+        (folder / name).symlink_to(tmp_path / place, target_is_directory=True)
     cases, problems = import_dataset("plain-folder", folder, tmp_path / "cases.csv")
     assert [(case.image, case.labels, case.report) for case in cases] == [
         *((f"p{n}/ct.nii.gz", f"p{n}/ct_seg.nii.gz", f"Patient {n}.") for n in (1, 2)), ("p3", "", "")]
@@ -238,12 +248,13 @@ def test_linked_folders_of_patients_are_entered_and_circles_are_not_followed(tmp
     assert [read_scan(read, case).shape for case in read.cases] == [phantom().volume.shape] * 2 + [(10, 6, 8)]
 
 
+@pytest.mark.usefixtures("links")
 @pytest.mark.parametrize("kind", [kind for kind in BUILDERS if kind != "released-tables"])
 def test_a_linked_data_set_is_the_data_set(kind, folders, tmp_path):
     whole, _ = import_dataset(kind, folders(kind), tmp_path / "whole.csv")
     (tmp_path / "set").mkdir()
     for path in folders(kind).iterdir():
-        (tmp_path / "set" / path.name).symlink_to(path)
+        (tmp_path / "set" / path.name).symlink_to(path, target_is_directory=path.is_dir())
     cases, _ = import_dataset(kind, tmp_path / "set", tmp_path / "cases.csv")
     assert [(case.case_id, case.image, case.labels, case.masks, case.report) for case in cases] == [
         (case.case_id, case.image, case.labels, case.masks, case.report) for case in whole]
