@@ -144,7 +144,7 @@ def train(
         return
     from uvlm_core.training.run import train_command
 
-    with stoppable("Stopped. The same command goes on from the last checkpoint.") as stop:
+    with stoppable("Stopped. The same command goes on from there.") as stop:
         weights = train_command(recipe, out, stage, start, data, device, cancel=stop)
     if os.environ.get("RANK", "0") == "0":  # one of the processes that train together
         print(f"Weights: {weights}")

@@ -188,6 +188,22 @@ def test_ctrl_c_leaves_nothing(tmp_path, model_folder, number):
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals to send to one process")
+def test_ctrl_c_while_cases_are_prepared_speaks_of_no_checkpoint(tmp_path):
+    source = {"name": "many", "kind": "phantoms", "count": 2000, "first_seed": 1, "shape": [24, 32, 32],
+              "spacing": [8, 12, 12]}
+    (tmp_path / "many.json").write_text(json.dumps({"name": "many", "preset": "demo", "seed": 1, "data": [source],
+                                                    "stages": [{"kind": "segmentation", "steps": 1}]}), "utf-8")
+    process = subprocess.Popen([*COMMAND, "train", "many.json", "-o", "run"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    while process.poll() is None and not list(tmp_path.glob("run/cases/many_*")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 130 and "Stopped. The same command goes on from there." in errors
+    assert "checkpoint" not in errors
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes of Windows tell nobody that they were closed")
 def test_a_reader_that_goes_ends_the_run_without_a_word(tmp_path, model_folder):
     write_volume(tmp_path / "scan.nii.gz", make_phantom(22, (48, 64, 64)).volume)

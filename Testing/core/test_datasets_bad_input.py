@@ -169,6 +169,22 @@ def test_several_tables_of_one_scan_complete_each_other(tmp_path):
     assert "contradiction" not in {problem.kind for problem in problems}
 
 
+@pytest.mark.parametrize(("first", "second", "same"), [
+    ({"sex": "M"}, {"sex": "male"}, True), ({"Gender": "f"}, {"gender": "F"}, True),
+    ({"sex": "F"}, {"sex": "M"}, False), ({"sex": "unclear"}, {"sex": "X"}, False),
+    ({"age": "54"}, {"age": "054Y"}, True), ({"age": "1"}, {"age": "012M"}, True),
+    ({"age": "0"}, {"age": "000Y"}, True), ({"age": "54"}, {"age": "45"}, False),
+    ({"split": "val"}, {"split": "Validation"}, True), ({"split": "test"}, {"split": "val"}, False),
+    ({"Nodule": "1"}, {"Nodule": "true"}, True), ({"Nodule": "0"}, {"Nodule": "true"}, False)])
+def test_cells_that_mean_the_same_do_not_contradict_each_other(first, second, same, tmp_path):
+    scan(tmp_path / "set" / "ct.nii.gz")
+    for name, row in (("one", first), ("two", second)):
+        table(tmp_path / "set" / f"{name}.csv", [{"file": "ct.nii.gz", **row}])
+    (case,), problems = import_dataset("plain-folder", tmp_path / "set", tmp_path / "cases.csv", "skip")
+    assert ("contradiction" not in {problem.kind for problem in problems}) == same
+    assert ((case.sex, case.age, case.split, case.findings) != ("", None, "", {})) == same
+
+
 def test_a_missing_report_is_named_and_no_reason_to_refuse(tmp_path):
     folder = ct_rate(tmp_path / "set")
     (folder / "dataset" / "radiology_text_reports" / "train_reports.csv").unlink()

@@ -100,6 +100,46 @@ def test_a_finding_that_is_set_in_an_addendum_is_told_as_that(report):
         assert "Set by the reader after the report was signed: Emphysema." in export
 
 
+def test_what_was_set_in_an_addendum_goes_when_it_is_discarded(report, clock):
+    report.override_finding("Emphysema", "uncertain")
+    report.edit_sentence("s3", "Consolidation in the left lower lobe.")
+    report.sign("Dr A")
+    row = next(row for row in report.segments if row["id"] == NODULE)
+    offer = report.segment_added("Segment_1", "Liver lesion", {**row, "id": "Segment_1"})
+
+    def said():
+        return report.findings, report.has_prior, report.all_flags, report.offers, report.text_of("edited")
+
+    before, told = said(), report.to_text()
+    report.start_addendum("Dr B")
+    report.override_finding("Emphysema", "absent")
+    report.override_finding("Emphysema", "present")
+    report.has_prior = True
+    report.accept_offer(offer.id)
+    report.dismiss_flag(None, 0)
+    report.insert_sentence("addendum_1", "No pneumothorax.")
+    assert all(now != then for now, then in zip(said(), before, strict=True))
+    report = EditableReport.from_json(report.to_json(), clock)
+    report.discard_addendum()
+    assert said() == before and report.to_text() == told
+    assert report.state == "signed" and not report.can_undo and not report.can_redo
+    assert EditableReport.from_json(report.to_json(), clock).to_json() == report.to_json()
+
+
+def test_a_finding_that_is_as_it_was_signed_is_not_told_as_set(report):
+    report.override_finding("Emphysema", "uncertain")
+    report.sign("Dr A")
+    report.start_addendum("Dr B")
+    report.override_finding("Emphysema", "present")
+    report.override_finding("Atelectasis", "present")
+    report.undo()
+    assert "after the report was signed: Emphysema." in report.to_text()
+    report.override_finding("Emphysema", "uncertain")
+    assert "after the report was signed" not in report.to_text()
+    report.override_finding("Emphysema", None)
+    assert "after the report was signed: Emphysema." in report.to_text()
+
+
 def test_addenda(report, clock):
     with pytest.raises(EditError, match="is a draft"):
         report.start_addendum("Dr B")

@@ -71,7 +71,10 @@ def stage(**changes) -> dict:
     (stage(plant={"liver_lesion": 2}), "found 2"), (stage(plant={"liver": 0.5}), "names 'liver', which is none of"),
     (stage(sources=["tran"]), "stage trains on tran; the recipe's data are train"),
     (source(weight=0), "The segmentation stage has no data source to train on.*Give one of them a weight above 0"),
-    (source(weight=-1), "'weight' of the data source 'train' must be at least 0"), (source(held_out=True), "held out"),
+    (changed(data=[{**PHANTOMS, "weight": 0}], stages=[{**STAGE, "kind": "classification"}]), "a weight above 0"),
+    (changed(data=[{**PHANTOMS, "weight": 0}], stages=[{**STAGE, "kind": "report", "fixed_norms": 1}]), "weight above"),
+    (source(weight=-1), "'weight' of the data source 'train' must be at least 0"),
+    (source(held_out=True), "each is held out. Give it one that is not"),
     (source(share=2), "'share' of the data source 'train' lies between 0 and 1"),
     (changed(language_model={"folder": 3}), "'folder' of language_model must be a text; found 3"),
     (changed(language_model={}), "language_model needs a folder"),
@@ -85,6 +88,17 @@ def test_wrong_entries_are_named(values, words, tmp_path):
     with pytest.raises(RecipeError, match=words):
         train_command(tmp_path / "r.json", tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_source_of_weight_0_is_trained_on_where_weights_do_not_count(tmp_path):
+    stages = [STAGE, *({**STAGE, "kind": "classification", "freeze_encoder": frozen} for frozen in (False, True))]
+    values = changed(data=[{**PHANTOMS, "weight": 0}], stages=[stages[2], {**STAGE, "kind": "report"}])
+    assert len(Recipe.from_dict(values).stages) == 2
+    both = [PHANTOMS, {**PHANTOMS, "name": "never", "first_seed": 20, "weight": 0}]
+    (tmp_path / "r.json").write_text(json.dumps(changed(data=both, stages=stages)), "utf-8")
+    train_command(tmp_path / "r.json", tmp_path / "run")
+    said = [json.loads(path.read_text("utf-8")) for path in sorted((tmp_path / "run").glob("stage*/used_cases.json"))]
+    assert [row["trained"] for row in said] == [["train_10"], ["train_10"], ["never_20", "train_10"]]
 
 
 def test_every_recipe_of_ours_is_sound_and_goes_there_and_back():

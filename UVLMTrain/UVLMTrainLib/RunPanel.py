@@ -220,8 +220,8 @@ def stateTitle(state, command):
     titles = {
         Run.NONE: _("Not started."),
         Run.RUNNING: _("Running. It goes on when this panel or Slicer is closed."),
-        Run.PAUSING: _("Ending at the next checkpoint…"),
-        Run.PAUSED: _("Paused. It goes on from its last checkpoint."),
+        Run.PAUSING: _("Ending after this step or case…"),
+        Run.PAUSED: _("Paused. It goes on from there."),
         Run.KILLED: _("The process ended without a word (killed, or the computer was off). It goes on from its last "
                       "checkpoint."),
         Run.FAILED: _("Ended with an error; see the log."),

@@ -11,6 +11,7 @@ from pathlib import Path
 from uvlm_core.errors import CaseError
 
 LONGEST_CELL = 10_000_000  # a report has a few thousand characters; Python's own limit of 131072 is met now and then
+UNREADABLE = "\ufffd"  # stands for what is no letter
 
 
 def read_rows(path: str | Path, needed: Sequence[str] = ()) -> list[dict[str, str]]:
@@ -68,14 +69,22 @@ def says_nothing(value: str) -> bool:
 def decoded(data: bytes) -> str:
     """The text of a file in UTF-8, in UTF-16 with its mark at the start, or else as Windows writes it (cp1252).
 
-    What is in none of them has the letter U+FFFD, or "\\0", in it.
+    What is in none of them, or was damaged, has the letter U+FFFD, or "\\0", in it: see `is_unreadable`.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors="replace")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")
+        text = data.decode("utf-8", errors="replace")
+    damaged = text.count(UNREADABLE)
+    whole = len(text) - len(text.encode("ascii", "ignore")) - damaged  # letters of several bytes, rare in cp1252
+    return text.removeprefix("\ufeff") if whole >= damaged else data.decode("cp1252", errors="replace")
+
+
+def is_unreadable(text: str) -> bool:
+    """Whether a text has letters that `decoded` could not read."""
+    return UNREADABLE in text or "\0" in text
 
 
 def _separator(header: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from uvlm_core.datasets.layout import ImportOptions
+from uvlm_core.datasets.layout import ImportOptions, take_report
 from uvlm_core.datasets.problems import Problem, counted, list_problems
 from uvlm_core.datasets.table import CASE_ID, Case, write_table
 from uvlm_core.errors import CaseError, VolumeError
@@ -78,6 +78,7 @@ def import_dataset(kind: str, folder: str | Path, out: str | Path, on_error: str
         (cases if isinstance(row, Case) else problems).append(row)
     for case in cases:
         case.source, case.root = kind, _root(folder, out)
+        problems += take_report(case, case.report)  # what a table says
     problems += _same_names(cases)
     unusable = set()
     for number, case in enumerate(cases):

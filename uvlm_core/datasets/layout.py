@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from uvlm_core.datasets.csv_file import is_unreadable
 from uvlm_core.datasets.mapping import Mapping
-from uvlm_core.datasets.table import CASE_ID
+from uvlm_core.datasets.problems import Problem
+from uvlm_core.datasets.table import CASE_ID, Case
 from uvlm_core.errors import CaseError
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -100,6 +102,15 @@ def read_report(findings: str, impression: str = "") -> str:
     return " ".join(f"{title}: {text}" for title, text in given)
 
 
+def take_report(case: Case, text: str, file: str = "") -> Iterator[Problem]:
+    """Makes a text the report of a case, unless it has letters that cannot be read."""
+    case.report = "" if is_unreadable(text) else text
+    if case.report != text:
+        yield Problem("error", case.case_id, "text", "its text has letters that cannot be read; expected is UTF-8, "
+                      "UTF-16 with its mark at the start, or cp1252", file,
+                      "Save it as UTF-8, or go on without it with --on-error skip.")
+
+
 def is_not_given(text: str) -> bool:
     """Whether a cell says that there is no text."""
     return text.strip().strip(".").strip().lower() in ("", "not given", "nan", "none", "n/a")
@@ -112,6 +123,12 @@ def in_years(text: str) -> float | None:
         return None
     years = float(match[1]) / {"": 1, "Y": 1, "M": 12, "W": 52, "D": 365}[match[2].upper()]
     return round(years, 2) if years <= 120 else None
+
+
+def split_of(text: str) -> str:
+    """The split of a cell: also of "val" and "valid"; what is none stays as it is, in small letters."""
+    word = text.strip().lower()
+    return {"val": "validation", "valid": "validation"}.get(word, word)
 
 
 def sex_of(text: str) -> str:

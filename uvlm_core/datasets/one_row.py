@@ -6,8 +6,11 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import replace
 
 from uvlm_core.datasets.csv_file import plain, says_nothing
+from uvlm_core.datasets.layout import in_years, sex_of, split_of
 from uvlm_core.datasets.problems import Problem
+from uvlm_core.datasets.table import NO, YES
 
+MEANINGS = {("sex", "gender", "patientsex"): sex_of, ("age", "patientage"): in_years, ("split",): split_of}
 MOST_LETTERS = 40  # of a cell in a message
 
 Rows = dict[Hashable, dict[str, str]]
@@ -47,7 +50,7 @@ def one_row_each(tables: Iterable[tuple[str, list[dict[str, str]]]], key: Callab
                     continue
                 if says_nothing(before):
                     known[column], places[about, column] = value, place
-                elif used(column) and not _same(before, value):
+                elif used(column) and not _same(plain(column), before, value):
                     disputed.add((about, column))
                     differing.append(f"{column} is {_short(before)} in {places.get((about, column), places[about])} "
                                      f"and {_short(value)} in {place}")
@@ -66,7 +69,13 @@ def told_of(problems: Contradictions, key: Hashable, case_id: str) -> Iterator[P
         yield replace(problem, case_id=case_id)
 
 
-def _same(one: str, other: str) -> bool:
+def _same(column: str, one: str, other: str) -> bool:
+    """Whether two cells mean the same to the importers: M and male, 54 and 054Y, 1 and true."""
+    for names, read in MEANINGS.items():
+        if column in names and read(one) not in ("", None) and read(one) == read(other):
+            return True
+    if any({one.strip().lower(), other.strip().lower()} <= set(words) for words in (YES, NO)):
+        return True
     try:
         return float(one) == float(other)  # 0 and 0.0
     except ValueError:

@@ -125,7 +125,7 @@ def prepare(sources: list[dict], spec: GridSpec, out: Path, data_root: Path | No
                 tokens.unlink()
         progress(number + 1, len(jobs))
     if processes.some_process(stop):  # asked here, where all come: nobody waits for one that has gone
-        raise Cancelled(f"Stopped while {len(jobs)} cases were prepared; the same command goes on from there.")
+        raise Cancelled
     wanted = {source["name"] for _, source, _ in jobs}
     jobs = [job for job in jobs if job[1].get("on_error") != "skip" or (out / job[0] / "case.json").exists()]
     if unusable := sorted(wanted - {source["name"] for _, source, _ in jobs}):

@@ -100,6 +100,11 @@ class StageRecipe:
         if self.patch is not None:
             object.__setattr__(self, "patch", tuple(int(size) for size in self.patch))
 
+    @property
+    def draws_by_weight(self) -> bool:
+        """Whether a source's weight decides how often its cases are drawn; else all cases are drawn alike."""
+        return self.kind == "segmentation" or (self.kind == "classification" and not self.freeze_encoder)
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -73,14 +73,18 @@ def check_sources(sources: list[dict]) -> None:
 def check_stage_sources(stages: Sequence, sources: list[dict]) -> None:
     """Raises RecipeError that names the first stage (a `StageRecipe`) without a source to train on, and why."""
     names = [source["name"] for source in sources]
-    trained = {source["name"] for source in sources if not source.get("held_out") and source.get("weight", 1.0) > 0}
     for stage in stages:
         if unknown := sorted(set(stage.sources or ()) - set(names)):
             raise RecipeError(f"The {stage.kind} stage trains on {', '.join(unknown)}; "
                               f"the recipe's data are {', '.join(names)}.")
-        if not trained & set(names if stage.sources is None else stage.sources):
-            raise RecipeError(f"The {stage.kind} stage has no data source to train on: each is held out or has the "
-                              "weight 0. Give one of them a weight above 0.")
+        own = [source for source in sources if source["name"] in (names if stage.sources is None else stage.sources)]
+        weights = [source.get("weight", 1.0) for source in own if not source.get("held_out")]
+        if not weights:
+            raise RecipeError(f"The {stage.kind} stage has no data source to train on: each is held out. Give it one "
+                              "that is not.")
+        if (stage.draws_by_weight or stage.fixed_norms) and not any(weights):  # norms are measured on cases so drawn
+            raise RecipeError(f"The {stage.kind} stage has no data source to train on: each that is not held out has "
+                              "the weight 0. Give one of them a weight above 0.")
 
 
 def check_labels(stage: dict, where: str) -> None:

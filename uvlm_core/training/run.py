@@ -176,6 +176,7 @@ def _memory_advice(recipe: Recipe, number: int, device: torch.device, cases: lis
 
 
 def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, root: Path | None, cancel):
+    """Cases that the stage trains on, without those that it would never draw, and those that are held out."""
     sources = [source for source in recipe.data
                if part.sources is None or source.get("name") in part.sources]
     with tqdm(desc="cases", unit="case", disable=not processes.is_main()) as bar:
@@ -184,7 +185,8 @@ def _cases(recipe: Recipe, part: StageRecipe, config: ModelConfig, out: Path, ro
             bar.update(done - bar.n)
 
         cases = prepare(sources, config.grid, out / "cases", root, progress, cancel=cancel)
-    return [case for case in cases if not case.held_out], [case for case in cases if case.held_out]
+    trained = [case for case in cases if not case.held_out and (case.weight > 0 or not part.draws_by_weight)]
+    return trained, [case for case in cases if case.held_out]
 
 
 def stage_task(model: UVLM, part: StageRecipe, cases: list[GridCase], held_out: list[GridCase], seed: int,

@@ -66,7 +66,7 @@ def cache_tokens(model: UVLM, cases: list[GridCase], out: Path, precision: str =
             break
         replace_tensors(paths[number], _encode(fast, autocast, cases[number]))
     if processes.some_process(stop):
-        raise Cancelled(f"Stopped while {len(cases)} cases were encoded; the same command goes on from there.")
+        raise Cancelled
     return CachedCases(paths)
 
 

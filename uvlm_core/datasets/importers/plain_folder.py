@@ -22,7 +22,9 @@ from uvlm_core.datasets.layout import (
     read_json,
     relative,
     sex_of,
+    split_of,
     stem,
+    take_report,
     walked,
 )
 from uvlm_core.datasets.one_row import Contradictions, Rows, one_row_each, told_of
@@ -66,7 +68,8 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
         place = places[name]
         case = Case(as_case_id(name), relative(path, folder))
         if place in text_of:
-            yield from _read_report(case, texts[text_of[place]], folder)
+            path = texts[text_of[place]]
+            yield from take_report(case, decoded(path.read_bytes()).strip(), relative(path, folder))
         if place in mask_of:
             case.labels, case.label_names = relative(masks[mask_of[place]][-1], folder), names
             if not names:
@@ -84,16 +87,6 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
     yield from _lost("rows of the tables", lost, "to no scan")
 
 
-def _read_report(case: Case, path: Path, folder: Path) -> Iterator[Problem]:
-    text = decoded(path.read_bytes()).strip()
-    if "\ufffd" in text or "\0" in text:
-        yield Problem("error", case.case_id, "text", "its text has letters that cannot be read; expected is UTF-8, "
-                      "UTF-16 with its mark at the start, or cp1252", relative(path, folder),
-                      "Save it as UTF-8, or go on without it with --on-error skip.")
-        return
-    case.report = text
-
-
 def _lost(what: str, names: list[str], where: str) -> Iterator[Problem]:
     if names:
         yield Problem("warning", "", "no scan", f"{len(names)} {what} belong {where}: {first_of(sorted(names))}")
@@ -103,9 +96,8 @@ def _fill(case: Case, row: dict, options: ImportOptions) -> Iterator[Problem]:
     case.patient_id, report, sex, age, split = (cell(row, *names) for names in READ_COLUMNS)
     case.report = report or case.report
     case.sex, case.age = sex_of(sex), in_years(age)
-    split = {"val": "validation", "valid": "validation"}.get(split, split)
-    if split in SPLITS:
-        case.split = split
+    if split_of(split) in SPLITS:
+        case.split = split_of(split)
     elif split:
         yield Problem("warning", case.case_id, "split", f"'{split}' is none of {', '.join(SPLITS)}; none was taken")
     for column, value in row.items():

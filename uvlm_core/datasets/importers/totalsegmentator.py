@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from uvlm_core.datasets.csv_file import cell, plain, read_rows
-from uvlm_core.datasets.layout import ImportOptions, below, in_years, relative, sex_of, stem
+from uvlm_core.datasets.layout import ImportOptions, below, in_years, relative, sex_of, split_of, stem
 from uvlm_core.datasets.one_row import one_row_each, told_of
 from uvlm_core.datasets.problems import Problem
-from uvlm_core.datasets.table import Case
+from uvlm_core.datasets.table import SPLITS, Case
 from uvlm_core.errors import CaseError
 
 KIND, TITLE = "totalsegmentator", "TotalSegmentator"
-SPLIT_OF = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 USED = ("split", "gender", "sex", "age")  # columns
 
 
@@ -39,20 +38,20 @@ def cases(folder: Path, options: ImportOptions) -> Iterator[Case | Problem]:
                         "Choose the folder that holds them.")
     for scan in scans:
         row = rows.get(scan.name, {})
-        split = cell(row, "split").lower()
+        split = split_of(cell(row, "split"))
         if not (scan / "ct.nii.gz").exists():
             yield Problem("error", scan.name, "no scan", "its folder has no ct.nii.gz", f"{scan.name}/ct.nii.gz",
                           "Download it, or leave it out with --on-error skip.")
             continue
         yield from told_of(wrong, scan.name, scan.name)
-        if split and split not in SPLIT_OF:
+        if split and split not in SPLITS:
             yield Problem("warning", scan.name, "split", f"meta.csv has the split '{split}'; none was taken")
         masks = {stem(path.name): [relative(path, folder)] for path in below(scan / "segmentations", "*")}
         if not masks:
             yield Problem("warning", scan.name, "no mask", "its segmentations/ is empty")
         sex, age = sex_of(cell(row, "gender", "sex")), in_years(cell(row, "age"))
         yield Case(scan.name, relative(scan / "ct.nii.gz", folder), scan.name, masks=masks, licence="CC-BY-4.0",
-                   split=SPLIT_OF.get(split, ""), sex=sex, age=age)
+                   split=split if split in SPLITS else "", sex=sex, age=age)
 
 
 def _scan_folders(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from uvlm_core.report.editing.differences import ADDED, REMOVED
+from uvlm_core.report.editing.rows import FINDING
 
 _MASKS = {"measure_masks": "changed", "remove_mask": "removed", "add_mask": "added"}
 
@@ -21,14 +22,24 @@ def status_lines(report) -> list[str]:
                                if change.kind in _MASKS))
     if since:
         lines.append(f"Masks were {' and '.join(since)} after the report was signed.")
-    overruled = [change.target for change in report.changes[_signed_at(report):] if change.kind == "overrule_finding"]
-    if overruled:
-        lines.append(f"Set by the reader after the report was signed: {', '.join(dict.fromkeys(overruled))}.")
+    if told := _told_since(report):
+        lines.append(f"Set by the reader after the report was signed: {', '.join(told)}.")
     return lines
 
 
 def _signed_at(report) -> int:
     return next(change.number for change in report.changes if change.kind == "sign")
+
+
+def _told_since(report) -> list[str]:
+    """Findings of which the reader says something else now than when the report was signed."""
+    before = {}
+    for change in report.changes[_signed_at(report):]:
+        for key, pair in (change.patch or {}).items():
+            if key.startswith(FINDING):
+                before.setdefault(key[len(FINDING):], pair[0].state if pair[0] else None)
+    now = {row["name"]: row["state"] for row in report.findings if row["by"] == "user"}
+    return [name for name, state in before.items() if now.get(name) != state]
 
 
 def addendum_line(addendum) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from uvlm_core.errors import EditError
 from uvlm_core.report.editing.finding_edits import FindingEdits
-from uvlm_core.report.editing.rows import ORDER, SECTION, SENTENCE, SectionRow
+from uvlm_core.report.editing.rows import ORDER, SECTION, SectionRow
 from uvlm_core.report.editing.splitting import body_of
 from uvlm_core.report.editing.states import AddendumRow, OpenPoint, Signature, sha256_of
 
@@ -114,13 +114,17 @@ class Signing(FindingEdits):
         return section
 
     def discard_addendum(self) -> None:
-        """Takes the open addendum out. Raises EditError where none is open."""
+        """Takes the open addendum out, and back what was set of findings, flags and offers while it was written.
+
+        Raises:
+            EditError: none is open.
+        """
         opened = next((row for row in self._addenda if row.signature is None), None)
         if opened is None:
             raise EditError("No addendum is open.")
         text = self._text_of([opened.section])
-        for name in self._section_row(opened.section).sentences:
-            del self._cells[SENTENCE + name]
+        while self.undo():  # back to where it was started, and no further: starting it has sealed the history
+            pass
         del self._cells[SECTION + opened.section]
         self._cells[ORDER] = tuple(name for name in self._order if name != opened.section)
         self._addenda = tuple(row for row in self._addenda if row is not opened)
@@ -145,7 +149,6 @@ class Signing(FindingEdits):
         self._history.seal()
         self._history.add(self._clock(), kind, target, before, after)
         self._revision += 1
-
 
 
 def _of_field(field) -> OpenPoint:
