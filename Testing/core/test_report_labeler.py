@@ -57,3 +57,34 @@ def test_a_report_is_positive_where_any_sentence_is():
     labels = label_report("Lungs: No nodule in the right lung. 8 mm nodule in the left lung.\nPleura: No effusion.")
     assert labels["Lung nodule"] == 1 and labels["Pleural effusion"] == 0 and len(labels) == 21
     assert label_report("Possible consolidation.", uncertain=0)["Consolidation"] == 0
+
+
+def states(text):
+    return {mention.finding: mention.state for mention in label_sentence(text)}
+
+
+@pytest.mark.parametrize("text", [
+    "Pleural effusion: none.", "Pleural effusion: No.", "Pleural effusion: absent.", "Pleural effusion: negative.",
+    "Pleural effusion - none.", "Pleural effusion? No.", "Pleural effusion: none, consolidation: present.",
+    "Pleural effusion: none on the left.", "Pleural effusion absent.", "The effusion is no longer visible.",
+    "The effusion is not visible.", "The effusion cannot be seen.", "Effusion is not appreciated.",
+    "The effusion has cleared.", "The pleural effusion is unlikely.", "History of pleural effusion."])
+def test_what_is_said_to_be_absent_is_absent(text):
+    assert states(text)["Pleural effusion"] == "absent"
+
+
+@pytest.mark.parametrize("text", [
+    "Cannot exclude a small left pleural effusion.", "Can not exclude a small left pleural effusion.",
+    "We cannot rule out a pleural effusion.", "This does not exclude a pleural effusion.",
+    "A pleural effusion can not be excluded.", "Pleural effusion?"])
+def test_what_cannot_be_excluded_is_uncertain(text):
+    assert states(text) == {"Pleural effusion": "uncertain"}
+
+
+@pytest.mark.parametrize("text", [
+    "Pleural effusion: small.", "Pleural effusion: no change.", "Pleural effusion: none, consolidation: present.",
+    "The effusion has partially resolved.", "Consolidation: no significant change.", "Pleural effusion: small, "
+    "consolidation: none.", "History of consolidation, now with pleural effusion.",
+    "Nodule for which malignancy is unlikely."])
+def test_words_of_absence_reach_no_further_than_their_finding(text):
+    assert "present" in states(text).values()

@@ -109,14 +109,19 @@ def _mention(text, name, span, clause, found) -> Mention:
 
 def _state(clause: str, begin: int, end: int) -> str:
     before, after = clause[:begin], clause[end:]
-    blanked = wording.NO_NEGATION.sub(lambda match: " " * len(match.group()), before)
-    doubt = wording.UNCERTAIN.search(clause)
-    if wording.NEGATION.search(blanked):
+    past = wording.PAST.search(before) and not wording.STILL.search(after)
+    if _denies(before) or past or (wording.NEGATED_AFTER.search(after) and not wording.OPEN.search(after)):
         return "absent"
-    open_question = re.search(r"\b(cannot|can not|not be) (be )?(excluded|ruled)", after)
-    if wording.NEGATED_AFTER.search(after) and not open_question:
-        return "absent"
-    return "uncertain" if doubt else "present"
+    asked = re.match(r"[^,;.]*\?", after)
+    return "uncertain" if asked or wording.UNCERTAIN.search(clause) else "present"
+
+
+def _denies(words: str) -> bool:
+    return wording.NEGATION.search(wording.NO_NEGATION.sub(_blank, words)) is not None
+
+
+def _blank(match: re.Match) -> str:
+    return " " * len(match.group())
 
 
 def _node_state(clause: str, state: str, size: float | None) -> str:

@@ -137,29 +137,40 @@ NORMAL: dict[str, re.Pattern] = {
 NEGATION = re.compile(
     r"\b(no|not|without|absence of|absent|free (of|from)|negative for|neither|nor|never|resolution of|resolved|"
     r"exclud(es|ed|ing)|rules? out|ruled out|devoid of|clear of|lack of|fails? to)\b", re.IGNORECASE)
+# what cannot be excluded is neither there nor absent
+_OPEN = (r"\b(can ?not|can't|could not|couldn't|do(es)? not|did not|unable to|not possible to|difficult to)( \w+ly)? "
+         r"(be )?(\w+ly )?(excluded?|ruled? out)\b|\bnot (be )?(excluded|ruled out)\b")
+OPEN = re.compile(_OPEN, re.IGNORECASE)
+# "none" and the like, after which the clause says nothing else
+_DENIAL = (r"(none|no|absent|negative|nil)( (seen|identified|detected|present|noted|found|visible|observed|evident))*"
+           r"(?=\s*([,;.]|$)| (on|in|at) [^,;.]*\.?\s*$)")
 # words that look like a negation and are none
 NO_NEGATION = re.compile(
     r"\bno (significant |interval |relevant |obvious |appreciable )*(change|increase|decrease|difference|growth|"
-    r"progression|complication)\b|\bnot (only|changed|significantly changed|increased|excluded|be excluded"
-    r"|ruled out)\b|"
-    r"\bcannot be (excluded|ruled out)\b|\bcan not be (excluded|ruled out)\b|\bwithout (significant "
-    r"|interval )*(change|"
-    r"complication)\b|\bnon-?specific\b", re.IGNORECASE)
+    r"progression|complication)\b|\bnot (only|changed|significantly changed|increased)\b|"
+    rf"{_OPEN}|[:?]\s*{_DENIAL}|\bwithout (significant |interval )*(change|complication)\b|\bnon-?specific\b",
+    re.IGNORECASE)
 NEGATED_AFTER = re.compile(
-    r"\b(not|no longer)( been| clearly| significantly)* (seen|observed|detected|identified|present|demonstrated|"
-    r"visuali[sz]ed|noted|found|evident|encountered|distinguished|monitored|enlarged|pathological\w*)\b|"
-    r"\b(is|are|was|were) (absent|excluded|ruled out)\b|\b(has|have|had)( completely| fully)? (resolved|disappeared|"
-    r"regressed completely)\b|\bnot (observed|detected|seen|identified|present|found)\b", re.IGNORECASE)
+    r"\b(can ?not|not|no longer)( be| been| clearly| significantly)* (seen|observed|detected|identified|present|"
+    r"demonstrated|visuali[sz]ed|noted|found|evident|encountered|distinguished|monitored|enlarged|pathological\w*|"
+    r"visible|appreciated|appreciable|apparent|discernible|recogni[sz]able)\b|"
+    r"\b(is|are|was|were) (absent|excluded|ruled out)\b|\babsent(?=\s*([,;.]|$))|"
+    r"\b(has|have|had)( completely| fully| since| now)* (resolved|cleared|disappeared|vanished|regressed completely)\b|"
+    rf"^[^,;.:?]*([:?]|\s[-–—]|[-–—]\s)\s*{_DENIAL}|^\s*,\s*none\s*\.?\s*$|"
+    # of the finding itself: "a nodule, malignancy is unlikely" is a nodule
+    r"^((?!\b(which|whose|where|with)\b)[^,;])*\b(is|are|was|were|seems?|appears?)( \w+)? unlikely\b", re.IGNORECASE)
+# "a history of consolidation" and no more
+PAST = re.compile(r"\bhistory of ((?!(with|and|has|in|now)\b)[\w-]+ ){0,3}$", re.IGNORECASE)
+STILL = re.compile(r"\b(with|has|have|shows?|now|still|again|persist\w*|residual|remain\w*)\b", re.IGNORECASE)
 UNCERTAIN = re.compile(
-    r"\b(possibl[ey]|probabl[ey]|likely|may|might|could|suspicious|suspect\w*|suspicion|cannot be (excluded|ruled out)|"
-    r"can not be (excluded|ruled out)|not (be )?(excluded|ruled out)|questionable|differential|suggest\w*"
-    r"|presumabl[ey]|"
-    r"equivocal|rule out)\b", re.IGNORECASE)
+    r"\b(possibl[ey]|probabl[ey]|likely|may|might|could|suspicious|suspect\w*|suspicion|questionable|differential|"
+    rf"suggest\w*|presumabl[ey]|equivocal|rule out)\b|{_OPEN}", re.IGNORECASE)
 # where the scope of a negation ends
 CLAUSE_END = re.compile(
     r";|\.\s|\bbut\b|\bhowever\b|\bexcept( for)?\b|\bapart from\b|\bother than\b|\balthough\b|\bthough\b|\bwhile\b|"
     r"\bwhereas\b|\byet\b|,\s+(?=(there|an?|the|with|mild|small|large|moderate|multiple|several)\b)|"
-    r",?\s+and\s+(?=(there|no|an?|the|is|are|was|were|has|have)\b)|:\s|\n", re.IGNORECASE)
+    r",?\s+and\s+(?=(there|no|an?|the|is|are|was|were|has|have)\b)"
+    rf"|:\s(?!\s*{_DENIAL})|\n", re.IGNORECASE)
 
 # what stands beside another finding is on its side
 ADJACENT = re.compile(r"\b(adjacent|associated|accompanying|neighbou?ring|underlying|passive|compressi(ve|on))\b",
