@@ -88,3 +88,36 @@ def test_what_cannot_be_excluded_is_uncertain(text):
     "Nodule for which malignancy is unlikely."])
 def test_words_of_absence_reach_no_further_than_their_finding(text):
     assert "present" in states(text).values()
+
+
+@pytest.mark.parametrize("text", [
+    "No consolidation, 24 mm nodule in the left lower lobe.", "No consolidation and 24 mm nodule in the left lung.",
+    "No nodule in the right lung, 24 mm nodule in the left lung.",
+    "On this study performed without contrast there is a 24 mm nodule in the left upper lobe.",
+    "Patient without known malignancy has a 24 mm nodule in the left upper lobe."])
+def test_a_negation_ends_where_something_else_is_said(text):
+    nodule = [mention for mention in label_sentence(text) if mention.finding == "Lung nodule"][-1]
+    assert (nodule.state, nodule.side, nodule.size_mm) == ("present", "left", 24)
+    assert states(text).get("Consolidation", "absent") == "absent"
+
+
+@pytest.mark.parametrize("text", [
+    "No mass or 24 mm nodule.", "No nodule of 4 and 8 mm size.", "Neither lung has a nodule.",
+    "No evidence that there is a nodule.", "The CT does not show a 24 mm nodule.",
+    "Without contrast there is no nodule.", "The 4 mm and 8 mm nodules are no longer visible.",
+    "No 4 mm and 8 mm nodules."])
+def test_a_negation_reaches_what_it_denies(text):
+    assert states(text) == {"Lung nodule": "absent"}
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("The liver is enlarged, the spleen is normal.", {}), ("The liver is enlarged, spleen normal.", {}),
+    ("Liver enlarged, spleen normal.", {}), ("The heart is not normal in size.", {}),
+    ("The kidneys are not normal.", {}),
+    ("Lesion in the liver, kidneys are normal.", {"Liver lesion": "present", "Kidney lesion": "absent"}),
+    ("The liver, spleen and kidneys are normal.", {"Liver lesion": "absent", "Kidney lesion": "absent"}),
+    ("Liver parenchyma density is normal.", {"Liver lesion": "absent"}),
+    ("Liver: normal.", {"Liver lesion": "absent"}), ("The heart is normal.", {"Cardiomegaly": "absent"}),
+    ("The liver, which is normal in size, contains a cyst.", {"Liver lesion": "present"})])
+def test_an_organ_is_normal_where_that_is_said_of_it(text, found):
+    assert states(text) == found

@@ -66,6 +66,10 @@ def label_report(text: str, uncertain: int = 1) -> dict[str, int]:
 
 def _clauses(text: str) -> list[tuple[int, int]]:
     ends = [match.start() for match in wording.CLAUSE_END.finditer(text)]
+    for match in wording.NEXT_SIZE.finditer(text):
+        begin = max((end for end in ends if end <= match.start()), default=0)
+        if _denies(text[begin:match.start()]):
+            ends = sorted({*ends, match.start()})
     starts = [0, *ends]
     clauses = zip(starts, [*ends, len(text)], strict=True)
     return [(begin, end) for begin, end in clauses if text[begin:end].strip(" ,;:.\n")]

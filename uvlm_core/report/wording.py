@@ -121,16 +121,25 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "Pancreas lesion": (_p(_LESION, needs=r"\bpancrea\w+\b"),),
 }
 
+_VERB = r"\b(is|are|was|were|has|have|appears?|looks?|seems?|shows?|contains?)\b"
+
+
+def _normal(organ: str) -> str:
+    """`organ` alone, or first in a list before a plural verb, said to be normal ("enlarged, the spleen is normal")."""
+    own = rf"((?!{_VERB}|\bnot\b)[^.;,])"
+    listed = rf"((?!{_VERB})[^.;]){{0,60}}\b(and|or)\b{own}{{0,40}}\b(are|were|have|appear|look|seem)\b"
+    return (rf"\b{organ}\b({listed}|{own}{{0,60}}{_VERB})?{own}{{0,60}}\b(normal|unremarkable)\b"
+            rf"|\bnormal( appearing)? {organ}\b")
+
+
 # "the heart is normal": an organ that is said to be normal makes its finding absent
 NORMAL: dict[str, re.Pattern] = {
     name: re.compile(text, re.IGNORECASE) for name, text in {
-        "Cardiomegaly": r"\b(heart|cardiac)( size| silhouette| contours?| dimensions?)?( \w+){0,5} "
+        "Cardiomegaly": r"\b(heart|cardiac)( size| silhouette| contours?| dimensions?)?((?! not\b) \w+){0,5} "
                         r"(normal|unremarkable|not enlarged)\b|\bnormal (heart|cardiac) size\b"
                         r"|\bnormal[- ]sized heart\b|"
-                        r"\bcardiothoracic (ratio|index)( \w+){0,3} (normal|preserved)",
-        "Liver lesion": r"\bliver\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal( appearing)? liver\b",
-        "Kidney lesion": r"\bkidneys?\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal kidneys?\b",
-        "Pancreas lesion": r"\bpancreas\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal pancreas\b",
+                        r"\bcardiothoracic (ratio|index)((?! not\b) \w+){0,3} (normal|preserved)",
+        "Liver lesion": _normal("liver"), "Kidney lesion": _normal("kidneys?"), "Pancreas lesion": _normal("pancreas"),
     }.items()
 }
 
@@ -148,8 +157,10 @@ _DENIAL = (r"(none|no|absent|negative|nil)( (seen|identified|detected|present|no
 NO_NEGATION = re.compile(
     r"\bno (significant |interval |relevant |obvious |appreciable )*(change|increase|decrease|difference|growth|"
     r"progression|complication)\b|\bnot (only|changed|significantly changed|increased)\b|"
-    rf"{_OPEN}|[:?]\s*{_DENIAL}|\bwithout (significant |interval )*(change|complication)\b|\bnon-?specific\b",
-    re.IGNORECASE)
+    rf"{_OPEN}|[:?]\s*{_DENIAL}|\bwithout (significant |interval )*(change|complication)\b|\bnon-?specific\b|"
+    # "performed without contrast there is", "patient without known malignancy has"
+    r"\b(without|with no|lack of|absence of)\b[^,;.]*?(?<!\bthat)(?=\s(there (is|are|was|were)|has|have|had|shows?|"
+    r"showed|demonstrates?|reveals?)\b)", re.IGNORECASE)
 NEGATED_AFTER = re.compile(
     r"\b(can ?not|not|no longer)( be| been| clearly| significantly)* (seen|observed|detected|identified|present|"
     r"demonstrated|visuali[sz]ed|noted|found|evident|encountered|distinguished|monitored|enlarged|pathological\w*|"
@@ -165,12 +176,20 @@ STILL = re.compile(r"\b(with|has|have|shows?|now|still|again|persist\w*|residual
 UNCERTAIN = re.compile(
     r"\b(possibl[ey]|probabl[ey]|likely|may|might|could|suspicious|suspect\w*|suspicion|questionable|differential|"
     rf"suggest\w*|presumabl[ey]|equivocal|rule out)\b|{_OPEN}", re.IGNORECASE)
+SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+"
+                  r"|centimet\w+)\b",
+                  re.IGNORECASE)
 # where the scope of a negation ends
 CLAUSE_END = re.compile(
     r";|\.\s|\bbut\b|\bhowever\b|\bexcept( for)?\b|\bapart from\b|\bother than\b|\balthough\b|\bthough\b|\bwhile\b|"
     r"\bwhereas\b|\byet\b|,\s+(?=(there|an?|the|with|mild|small|large|moderate|multiple|several)\b)|"
     r",?\s+and\s+(?=(there|no|an?|the|is|are|was|were|has|have)\b)"
-    rf"|:\s(?!\s*{_DENIAL})|\n", re.IGNORECASE)
+    rf"|:\s(?!\s*{_DENIAL})|\n|"
+    # "a lesion in the liver, kidneys are normal"
+    r",\s+(?=((the|both|left|right) )*(lungs?|heart|liver|spleen|kidneys?|pancreas|gallbladder|stomach|bowel|spine|"
+    r"adrenal glands) ((is|are|was|were|appears?|both) )*(normal|unremarkable)\b)", re.IGNORECASE)
+# after a negation the size of something else ends its scope: "no consolidation, 24 mm nodule"
+NEXT_SIZE = re.compile(rf"(?<!\d)(?<![mc]m)(,\s+|,?\s+and\s+)(?={SIZE.pattern})", re.IGNORECASE)
 
 # what stands beside another finding is on its side
 ADJACENT = re.compile(r"\b(adjacent|associated|accompanying|neighbou?ring|underlying|passive|compressi(ve|on))\b",
@@ -180,10 +199,6 @@ SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe)\b"
 NO_SIDE = re.compile(r"\b(left|right)[- ](ventric\w+|atri\w+|heart|anterior descending|main coronary|coronary"
                      r"|circumflex|"
                      r"brachiocephalic|subclavian|common carotid|arch|aortic)", re.IGNORECASE)
-
-SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+"
-                  r"|centimet\w+)\b",
-                  re.IGNORECASE)
 
 PLACES: tuple[tuple[str, re.Pattern], ...] = tuple(
     (name, re.compile(text, re.IGNORECASE)) for name, text in (
