@@ -121,3 +121,18 @@ def test_a_negation_reaches_what_it_denies(text):
     ("The liver, which is normal in size, contains a cyst.", {"Liver lesion": "present"})])
 def test_an_organ_is_normal_where_that_is_said_of_it(text, found):
     assert states(text) == found
+
+
+@pytest.mark.parametrize(("text", "side"), [
+    ("24 mm nodule in the RUL.", "right"), ("LLL nodule.", "left"), ("Nodule in the RML.", "right"),
+    ("24 mm nodule in the right lung, no lesion in the left lung.", "right"),
+    ("Left effusion, none on the right.", "left"), ("Left effusion, no right effusion.", "left"),
+    ("Left effusion with mediastinal shift to the right.", "left"),
+    ("Nodule in the left upper lobe without right lung involvement.", "left"),
+    ("Cyst in the right kidney; the left kidney is normal.", "right"),
+    ("Right kidney normal, left kidney with a 12 mm cyst.", "left"), ("The left kidney is normal.", "left"),
+    ("Both kidneys are normal.", "bilateral"), ("The kidneys are normal.", None),
+    ("No effusion on the left.", "left"), ("Effusion: none on the left.", "left"),
+    ("No change of the nodule in the left lung.", "left"), ("Effusion, right greater than left.", "bilateral")])
+def test_sides_of_what_is_denied_are_not_those_of_what_is_stated(text, side):
+    assert label_sentence(text)[0].side == side

@@ -50,7 +50,10 @@ def label_sentence(text: str) -> list[Mention]:
     for name, pattern in wording.NORMAL.items():
         match = pattern.search(text)
         if match and name not in named:
-            mentions.append(Mention(name, "absent", None, None, None, match.span()))
+            clause = next(part for part in clauses if part[0] <= match.start() < part[1])
+            own = (clause[0], match.end())
+            side = _side(text, match.span(), own, []) if finding_named(name).lateralised else None
+            mentions.append(Mention(name, "absent", side, None, None, match.span()))
     return sorted(mentions, key=lambda mention: mention.span)
 
 
@@ -104,6 +107,9 @@ def _mention(text, name, span, clause, found) -> Mention:
     begin, end = clause
     own_end = next((stop for start, stop in _clauses(text) if start <= span[0] < stop), end)
     state = _state(text[begin:own_end], span[0] - begin, span[1] - begin)
+    if state != "absent":  # sides, places and sizes of what it denies are not its own
+        text = wording.DENIED.sub(lambda match: match.group() if wording.NO_NEGATION.match(text, match.start())
+                                  else _blank(match), text)
     size = _size(text, span, clause, found)
     if name == "Lymphadenopathy":
         state = _node_state(text[begin:end], state, size)
@@ -166,7 +172,7 @@ def _side(text, span, clause, found) -> str | None:
              if not any(begin <= match.start() < end for begin, end in barred)]
     if not words:
         return None
-    sides = {"left" if word.startswith("lingula") else "right" if word == "middle lobe" else word for word in words}
+    sides = {"left" if word[0] == "l" else "right" if word[0] in "rm" else word for word in words}  # lingula, RUL, ...
     if {"left", "right"} <= sides or sides & {"bilateral", "bilaterally", "both"}:
         return "bilateral"
     return "left" if "left" in sides else "right"

@@ -195,10 +195,19 @@ NEXT_SIZE = re.compile(rf"(?<!\d)(?<![mc]m)(,\s+|,?\s+and\s+)(?={SIZE.pattern})"
 ADJACENT = re.compile(r"\b(adjacent|associated|accompanying|neighbou?ring|underlying|passive|compressi(ve|on))\b",
                       re.IGNORECASE)
 
-SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe)\b", re.IGNORECASE)
+SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe|[LR][UL]L|RML)\b", re.IGNORECASE)
+# the word itself, not one side and the other
+BILATERAL = re.compile(r"\bbilateral(ly)?\b|\bboth (lungs|kidneys|sides|(upper |lower )?lobes|hemithora\w+|pleura\w*|"
+                       r"apices|bases)\b", re.IGNORECASE)
 NO_SIDE = re.compile(r"\b(left|right)[- ](ventric\w+|atri\w+|heart|anterior descending|main coronary|coronary"
                      r"|circumflex|"
-                     r"brachiocephalic|subclavian|common carotid|arch|aortic)", re.IGNORECASE)
+                     r"brachiocephalic|subclavian|common carotid|arch|aortic)|"
+                     # "with mediastinal shift to the right": where something is pushed to
+                     r"\b(shift\w*|deviat\w+|displace\w*)( \w+){0,3}? (left|right)\b", re.IGNORECASE)
+# what a sentence denies beside what it states: "none on the right", "the left kidney is normal"
+DENIED = re.compile(r"\b(no|none|nothing)\b((?!\b(but|except|and)\b)[^,;.:])*|\b(not|without|nor)( \w+){0,2}? "
+                    r"(left|right)\b|\b(left|right) \w+ ((is|was|appears) )?(normal|unremarkable|clear|spared)\b"
+                    r"(?! in\b)", re.IGNORECASE)
 
 PLACES: tuple[tuple[str, re.Pattern], ...] = tuple(
     (name, re.compile(text, re.IGNORECASE)) for name, text in (
