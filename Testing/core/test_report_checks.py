@@ -142,6 +142,7 @@ def test_a_true_denial_of_another_side_or_lobe_is_no_contradiction(mask, text):
 
 @pytest.mark.parametrize(("mask", "text", "kind", "expected"), [
     (EFFUSION, "No right pleural effusion.", "presence", "present"),
+    (EFFUSION, "No effusion; the left lung is clear.", "presence", "present"),
     (CYSTS["left"], "Both kidneys are normal.", "presence", "present"),
     (NODULE, "24 mm nodule in the RUL.", "side", "left"),
     (NODULE, "24 mm nodule in the right lung, no lesion in the left lung.", "side", "left"),

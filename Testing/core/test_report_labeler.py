@@ -133,6 +133,8 @@ def test_an_organ_is_normal_where_that_is_said_of_it(text, found):
     ("Right kidney normal, left kidney with a 12 mm cyst.", "left"), ("The left kidney is normal.", "left"),
     ("Both kidneys are normal.", "bilateral"), ("The kidneys are normal.", None),
     ("No effusion on the left.", "left"), ("Effusion: none on the left.", "left"),
-    ("No change of the nodule in the left lung.", "left"), ("Effusion, right greater than left.", "bilateral")])
+    ("No effusion, left lower lobe nodule of 8 mm.", None), ("No effusion on the right but on the left.", "right"),
+    ("No effusion; the left lung is clear.", None), ("No change of the nodule in the left lung.", "left"),
+    ("Effusion, right greater than left.", "bilateral")])
 def test_sides_of_what_is_denied_are_not_those_of_what_is_stated(text, side):
     assert label_sentence(text)[0].side == side

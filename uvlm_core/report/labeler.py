@@ -107,7 +107,10 @@ def _mention(text, name, span, clause, found) -> Mention:
     begin, end = clause
     own_end = next((stop for start, stop in _clauses(text) if start <= span[0] < stop), end)
     state = _state(text[begin:own_end], span[0] - begin, span[1] - begin)
-    if state != "absent":  # sides, places and sizes of what it denies are not its own
+    if state == "absent":  # "no effusion, left lower lobe nodule": no more than the words of the denial
+        comma = text.find(",", span[1], own_end)
+        text = text[: own_end if comma < 0 else comma].ljust(len(text))
+    else:  # sides, places and sizes of what it denies are not its own
         text = wording.DENIED.sub(lambda match: match.group() if wording.NO_NEGATION.match(text, match.start())
                                   else _blank(match), text)
     size = _size(text, span, clause, found)
