@@ -120,3 +120,42 @@ def test_a_side_without_a_mask_of_the_finding_links_to_the_organs_of_that_side()
     report = parse_report("Lungs: There are emphysematous changes in the right lung.")
     link_report(report, [organ(name) for name in ("lung_upper_lobe_left", "lung_upper_lobe_right")])
     assert report.sentences[0].segments == ["lung_upper_lobe_right"]
+
+
+NODULE = lesion("lung_nodule", 1, "left", "left upper lobe", 24.0)
+EFFUSION = lesion("pleural_effusion", 1, "right", None, 118.0)
+CYSTS = {side: lesion("kidney_lesion", 1, side, None, 12.0) for side in ("left", "right")}
+SEEN = [row(name, 0.9) for name in ("Lung nodule", "Pleural effusion", "Kidney lesion")]
+
+
+@pytest.mark.parametrize(("mask", "text"), [
+    (EFFUSION, "Right pleural effusion. No left pleural effusion."),
+    (EFFUSION, "Right pleural effusion. Left pleural effusion: none."),
+    (CYSTS["right"], "There is a 12 mm cyst in the right kidney. The left kidney is normal."),
+    (NODULE, "Nodule in the left upper lobe. No nodule in the right lung. No nodule in the left lower lobe."),
+    (NODULE, "Nodule in the left upper lobe, none in the left lower lobe."),
+    (EFFUSION, "Right effusion with mediastinal shift to the left.")])
+def test_a_true_denial_of_another_side_or_lobe_is_no_contradiction(mask, text):
+    rows = [entry for entry in SEEN if entry["name"].lower().replace(" ", "_") == mask.label]
+    assert check_report(parse_report(text), rows, [mask], ALL) == []
+
+
+@pytest.mark.parametrize(("mask", "text", "kind", "expected"), [
+    (EFFUSION, "No right pleural effusion.", "presence", "present"),
+    (EFFUSION, "No effusion; the left lung is clear.", "presence", "present"),
+    (CYSTS["left"], "Both kidneys are normal.", "presence", "present"),
+    (NODULE, "24 mm nodule in the RUL.", "side", "left"),
+    (NODULE, "24 mm nodule in the right lung, no lesion in the left lung.", "side", "left"),
+    (EFFUSION, "Left effusion, none on the right.", "side", "right"),
+    (EFFUSION, "Left effusion with mediastinal shift to the right.", "side", "right"),
+    (CYSTS["left"], "There is a cyst in the right kidney; the left kidney is normal.", "side", "left"),
+    (EFFUSION, "Bilateral effusions.", "side", "right"), (NODULE, "Nodules in both lungs.", "side", "left"),
+    (NODULE, "24 mm nodule in the left lower lobe.", "side", "left upper lobe"),
+    (NODULE, "24 mm nodule in the LLL.", "side", "left upper lobe"),
+    (NODULE, "No consolidation, 40 mm nodule in the left upper lobe.", "size", "24 mm")])
+def test_sides_and_lobes_that_no_mask_has(mask, text, kind, expected):
+    rows = [entry for entry in SEEN if entry["name"].lower().replace(" ", "_") == mask.label]
+    found = check_report(parse_report(text), rows, [mask], ALL)
+    assert [(flag.kind, flag.expected) for flag in found] == [(kind, expected)]
+    if kind == "side":
+        assert found[0].suggestion is None

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from uvlm_core.labels import finding_named, regions
+from uvlm_core.report import wording
 from uvlm_core.report.document import IMPRESSION, Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
 from uvlm_core.report.links import segments_of
@@ -18,6 +19,7 @@ PRIOR = re.compile(
     r"interval (increase|decrease|growth|development|change|resolution)|has (increased|decreased|grown)|"
     r"(newly|new) (developed|appeared|since)|since the (last|previous|prior))\b", re.IGNORECASE)
 NORMAL = re.compile(r"\b(normal|unremarkable|no (acute |significant )?abnormalit\w+)\b", re.IGNORECASE)
+LOBE = re.compile(r"(left|right) (upper|middle|lower) lobe")
 LARGEST_RATIO, LEAST_MM = 0.3, 3.0
 LEAST_UNBELIEVED_ML = 1.0  # of all masks of a finding together that is called absent
 # diameters of these are read off the mask; a thickness of fluid or a ratio of the heart is another measure
@@ -108,6 +110,8 @@ def _mention_flags(sentence: Sentence, mention: Mention, row: Mapping | None,
     own = [segment for segment in segments if segment.label == finding_named(mention.finding).label]
     mask = "" if mention.finding == "Cardiomegaly" else "with a mask" if own else "no mask"
     source, numbers = _source(row)
+    if mention.state == "absent" and own and (_no_mask_on_side(mention, own) or _no_mask_in_lobe(mention, own)):
+        return []  # "no left effusion" is true where it lies on the right
     if mention.state == "absent" and row["state"] == "present":
         return [Flag("presence", f"The text says that there is no {mention.finding.lower()}, {source} says there is "
                      f"({numbers}).", sentence.id, mention.finding, "present", "absent")]
@@ -131,15 +135,34 @@ def _source(row: Mapping) -> tuple[str, str]:
     return "the image", numbers
 
 
+def _no_mask_on_side(mention: Mention, own: list[Segment]) -> bool:
+    return mention.side in ("left", "right") and not {segment.side for segment in own} & {mention.side, None}
+
+
+def _no_mask_in_lobe(mention: Mention, own: list[Segment]) -> bool:
+    lobe = LOBE.fullmatch(mention.place or "")
+    return lobe is not None and not {segment.place for segment in own} & {mention.place, None}
+
+
 def _side_flags(sentence: Sentence, mention: Mention, own: list[Segment]) -> list[Flag]:
-    sides = {segment.side for segment in own if segment.side}
-    if mention.side not in ("left", "right") or not sides or mention.side in sides:
+    """Where the masks lie on the other side, on one of both, or in other lobes."""
+    sides = {segment.side for segment in own}
+    one_of_both = mention.side == "bilateral" and len(sides) == 1 and wording.BILATERAL.search(sentence.text)
+    if not sides - {None}:
         return []
-    actual = next(iter(sides))
-    places = {segment.place for segment in own if segment.place}
-    return [Flag("side", f"The text says {mention.side}, the mask of the {mention.finding.lower()} lies on the {actual}"
-                 f"{' (' + ', '.join(sorted(places)) + ')' if places else ''}.", sentence.id, mention.finding, actual,
-                 mention.side, _with_side(sentence.text, mention.side, actual))]
+    places = sorted({segment.place for segment in own if segment.place})
+    lies = f"the mask of the {mention.finding.lower()} lies"
+    if one_of_both or (mention.side in ("left", "right") and mention.side not in sides):
+        actual = next(iter(sides - {None}))
+        named = re.search(rf"\b{actual}\b", sentence.text, re.IGNORECASE)  # of something else: no word can be exchanged
+        fixed = None if one_of_both or named else _with_side(sentence.text, mention.side, actual)
+        return [Flag("side", f"The text says {mention.side}, {lies} on the {actual}"
+                     f"{' (' + ', '.join(places) + ')' if places else ''}.", sentence.id, mention.finding, actual,
+                     mention.side, fixed if fixed != sentence.text else None)]
+    if not _no_mask_in_lobe(mention, own):
+        return []
+    return [Flag("side", f"The text says {mention.place}, {lies} in the {' and the '.join(places)}.", sentence.id,
+                 mention.finding, ", ".join(places), mention.place)]
 
 
 def _with_side(text: str, old: str, new: str) -> str | None:

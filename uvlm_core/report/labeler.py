@@ -50,7 +50,10 @@ def label_sentence(text: str) -> list[Mention]:
     for name, pattern in wording.NORMAL.items():
         match = pattern.search(text)
         if match and name not in named:
-            mentions.append(Mention(name, "absent", None, None, None, match.span()))
+            clause = next(part for part in clauses if part[0] <= match.start() < part[1])
+            own = (clause[0], match.end())
+            side = _side(text, match.span(), own, []) if finding_named(name).lateralised else None
+            mentions.append(Mention(name, "absent", side, None, None, match.span()))
     return sorted(mentions, key=lambda mention: mention.span)
 
 
@@ -66,6 +69,10 @@ def label_report(text: str, uncertain: int = 1) -> dict[str, int]:
 
 def _clauses(text: str) -> list[tuple[int, int]]:
     ends = [match.start() for match in wording.CLAUSE_END.finditer(text)]
+    for match in wording.NEXT_SIZE.finditer(text):
+        begin = max((end for end in ends if end <= match.start()), default=0)
+        if _denies(text[begin:match.start()]):
+            ends = sorted({*ends, match.start()})
     starts = [0, *ends]
     clauses = zip(starts, [*ends, len(text)], strict=True)
     return [(begin, end) for begin, end in clauses if text[begin:end].strip(" ,;:.\n")]
@@ -100,6 +107,12 @@ def _mention(text, name, span, clause, found) -> Mention:
     begin, end = clause
     own_end = next((stop for start, stop in _clauses(text) if start <= span[0] < stop), end)
     state = _state(text[begin:own_end], span[0] - begin, span[1] - begin)
+    if state == "absent":  # "no effusion, left lower lobe nodule": no more than the words of the denial
+        comma = text.find(",", span[1], own_end)
+        text = text[: own_end if comma < 0 else comma].ljust(len(text))
+    else:  # sides, places and sizes of what it denies are not its own
+        text = wording.DENIED.sub(lambda match: match.group() if wording.NO_NEGATION.match(text, match.start())
+                                  else _blank(match), text)
     size = _size(text, span, clause, found)
     if name == "Lymphadenopathy":
         state = _node_state(text[begin:end], state, size)
@@ -109,14 +122,19 @@ def _mention(text, name, span, clause, found) -> Mention:
 
 def _state(clause: str, begin: int, end: int) -> str:
     before, after = clause[:begin], clause[end:]
-    blanked = wording.NO_NEGATION.sub(lambda match: " " * len(match.group()), before)
-    doubt = wording.UNCERTAIN.search(clause)
-    if wording.NEGATION.search(blanked):
+    past = wording.PAST.search(before) and not wording.STILL.search(after)
+    if _denies(before) or past or (wording.NEGATED_AFTER.search(after) and not wording.OPEN.search(after)):
         return "absent"
-    open_question = re.search(r"\b(cannot|can not|not be) (be )?(excluded|ruled)", after)
-    if wording.NEGATED_AFTER.search(after) and not open_question:
-        return "absent"
-    return "uncertain" if doubt else "present"
+    asked = re.match(r"[^,;.]*\?", after)
+    return "uncertain" if asked or wording.UNCERTAIN.search(clause) else "present"
+
+
+def _denies(words: str) -> bool:
+    return wording.NEGATION.search(wording.NO_NEGATION.sub(_blank, words)) is not None
+
+
+def _blank(match: re.Match) -> str:
+    return " " * len(match.group())
 
 
 def _node_state(clause: str, state: str, size: float | None) -> str:
@@ -157,7 +175,7 @@ def _side(text, span, clause, found) -> str | None:
              if not any(begin <= match.start() < end for begin, end in barred)]
     if not words:
         return None
-    sides = {"left" if word.startswith("lingula") else "right" if word == "middle lobe" else word for word in words}
+    sides = {"left" if word[0] == "l" else "right" if word[0] in "rm" else word for word in words}  # lingula, RUL, ...
     if {"left", "right"} <= sides or sides & {"bilateral", "bilaterally", "both"}:
         return "bilateral"
     return "left" if "left" in sides else "right"

@@ -121,58 +121,93 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "Pancreas lesion": (_p(_LESION, needs=r"\bpancrea\w+\b"),),
 }
 
+_VERB = r"\b(is|are|was|were|has|have|appears?|looks?|seems?|shows?|contains?)\b"
+
+
+def _normal(organ: str) -> str:
+    """`organ` alone, or first in a list before a plural verb, said to be normal ("enlarged, the spleen is normal")."""
+    own = rf"((?!{_VERB}|\bnot\b)[^.;,])"
+    listed = rf"((?!{_VERB})[^.;]){{0,60}}\b(and|or)\b{own}{{0,40}}\b(are|were|have|appear|look|seem)\b"
+    return (rf"\b{organ}\b({listed}|{own}{{0,60}}{_VERB})?{own}{{0,60}}\b(normal|unremarkable)\b"
+            rf"|\bnormal( appearing)? {organ}\b")
+
+
 # "the heart is normal": an organ that is said to be normal makes its finding absent
 NORMAL: dict[str, re.Pattern] = {
     name: re.compile(text, re.IGNORECASE) for name, text in {
-        "Cardiomegaly": r"\b(heart|cardiac)( size| silhouette| contours?| dimensions?)?( \w+){0,5} "
+        "Cardiomegaly": r"\b(heart|cardiac)( size| silhouette| contours?| dimensions?)?((?! not\b) \w+){0,5} "
                         r"(normal|unremarkable|not enlarged)\b|\bnormal (heart|cardiac) size\b"
                         r"|\bnormal[- ]sized heart\b|"
-                        r"\bcardiothoracic (ratio|index)( \w+){0,3} (normal|preserved)",
-        "Liver lesion": r"\bliver\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal( appearing)? liver\b",
-        "Kidney lesion": r"\bkidneys?\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal kidneys?\b",
-        "Pancreas lesion": r"\bpancreas\b[^.;]{0,60}\b(normal|unremarkable)\b|\bnormal pancreas\b",
+                        r"\bcardiothoracic (ratio|index)((?! not\b) \w+){0,3} (normal|preserved)",
+        "Liver lesion": _normal("liver"), "Kidney lesion": _normal("kidneys?"), "Pancreas lesion": _normal("pancreas"),
     }.items()
 }
 
 NEGATION = re.compile(
     r"\b(no|not|without|absence of|absent|free (of|from)|negative for|neither|nor|never|resolution of|resolved|"
     r"exclud(es|ed|ing)|rules? out|ruled out|devoid of|clear of|lack of|fails? to)\b", re.IGNORECASE)
+# what cannot be excluded is neither there nor absent
+_OPEN = (r"\b(can ?not|can't|could not|couldn't|do(es)? not|did not|unable to|not possible to|difficult to)( \w+ly)? "
+         r"(be )?(\w+ly )?(excluded?|ruled? out)\b|\bnot (be )?(excluded|ruled out)\b")
+OPEN = re.compile(_OPEN, re.IGNORECASE)
+# "none" and the like, after which the clause says nothing else
+_DENIAL = (r"(none|no|absent|negative|nil)( (seen|identified|detected|present|noted|found|visible|observed|evident))*"
+           r"(?=\s*([,;.]|$)| (on|in|at) [^,;.]*\.?\s*$)")
 # words that look like a negation and are none
 NO_NEGATION = re.compile(
     r"\bno (significant |interval |relevant |obvious |appreciable )*(change|increase|decrease|difference|growth|"
-    r"progression|complication)\b|\bnot (only|changed|significantly changed|increased|excluded|be excluded"
-    r"|ruled out)\b|"
-    r"\bcannot be (excluded|ruled out)\b|\bcan not be (excluded|ruled out)\b|\bwithout (significant "
-    r"|interval )*(change|"
-    r"complication)\b|\bnon-?specific\b", re.IGNORECASE)
+    r"progression|complication)\b|\bnot (only|changed|significantly changed|increased)\b|"
+    rf"{_OPEN}|[:?]\s*{_DENIAL}|\bwithout (significant |interval )*(change|complication)\b|\bnon-?specific\b|"
+    # "performed without contrast there is", "patient without known malignancy has"
+    r"\b(without|with no|lack of|absence of)\b[^,;.]*?(?<!\bthat)(?=\s(there (is|are|was|were)|has|have|had|shows?|"
+    r"showed|demonstrates?|reveals?)\b)", re.IGNORECASE)
 NEGATED_AFTER = re.compile(
-    r"\b(not|no longer)( been| clearly| significantly)* (seen|observed|detected|identified|present|demonstrated|"
-    r"visuali[sz]ed|noted|found|evident|encountered|distinguished|monitored|enlarged|pathological\w*)\b|"
-    r"\b(is|are|was|were) (absent|excluded|ruled out)\b|\b(has|have|had)( completely| fully)? (resolved|disappeared|"
-    r"regressed completely)\b|\bnot (observed|detected|seen|identified|present|found)\b", re.IGNORECASE)
+    r"\b(can ?not|not|no longer)( be| been| clearly| significantly)* (seen|observed|detected|identified|present|"
+    r"demonstrated|visuali[sz]ed|noted|found|evident|encountered|distinguished|monitored|enlarged|pathological\w*|"
+    r"visible|appreciated|appreciable|apparent|discernible|recogni[sz]able)\b|"
+    r"\b(is|are|was|were) (absent|excluded|ruled out)\b|\babsent(?=\s*([,;.]|$))|"
+    r"\b(has|have|had)( completely| fully| since| now)* (resolved|cleared|disappeared|vanished|regressed completely)\b|"
+    rf"^[^,;.:?]*([:?]|\s[-–—]|[-–—]\s)\s*{_DENIAL}|^\s*,\s*none\s*\.?\s*$|"
+    # of the finding itself: "a nodule, malignancy is unlikely" is a nodule
+    r"^((?!\b(which|whose|where|with)\b)[^,;])*\b(is|are|was|were|seems?|appears?)( \w+)? unlikely\b", re.IGNORECASE)
+# "a history of consolidation" and no more
+PAST = re.compile(r"\bhistory of ((?!(with|and|has|in|now)\b)[\w-]+ ){0,3}$", re.IGNORECASE)
+STILL = re.compile(r"\b(with|has|have|shows?|now|still|again|persist\w*|residual|remain\w*)\b", re.IGNORECASE)
 UNCERTAIN = re.compile(
-    r"\b(possibl[ey]|probabl[ey]|likely|may|might|could|suspicious|suspect\w*|suspicion|cannot be (excluded|ruled out)|"
-    r"can not be (excluded|ruled out)|not (be )?(excluded|ruled out)|questionable|differential|suggest\w*"
-    r"|presumabl[ey]|"
-    r"equivocal|rule out)\b", re.IGNORECASE)
+    r"\b(possibl[ey]|probabl[ey]|likely|may|might|could|suspicious|suspect\w*|suspicion|questionable|differential|"
+    rf"suggest\w*|presumabl[ey]|equivocal|rule out)\b|{_OPEN}", re.IGNORECASE)
+SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+"
+                  r"|centimet\w+)\b",
+                  re.IGNORECASE)
 # where the scope of a negation ends
 CLAUSE_END = re.compile(
     r";|\.\s|\bbut\b|\bhowever\b|\bexcept( for)?\b|\bapart from\b|\bother than\b|\balthough\b|\bthough\b|\bwhile\b|"
     r"\bwhereas\b|\byet\b|,\s+(?=(there|an?|the|with|mild|small|large|moderate|multiple|several)\b)|"
-    r",?\s+and\s+(?=(there|no|an?|the|is|are|was|were|has|have)\b)|:\s|\n", re.IGNORECASE)
+    r",?\s+and\s+(?=(there|no|an?|the|is|are|was|were|has|have)\b)"
+    rf"|:\s(?!\s*{_DENIAL})|\n|"
+    # "a lesion in the liver, kidneys are normal"
+    r",\s+(?=((the|both|left|right) )*(lungs?|heart|liver|spleen|kidneys?|pancreas|gallbladder|stomach|bowel|spine|"
+    r"adrenal glands) ((is|are|was|were|appears?|both) )*(normal|unremarkable)\b)", re.IGNORECASE)
+# after a negation the size of something else ends its scope: "no consolidation, 24 mm nodule"
+NEXT_SIZE = re.compile(rf"(?<!\d)(?<![mc]m)(,\s+|,?\s+and\s+)(?={SIZE.pattern})", re.IGNORECASE)
 
 # what stands beside another finding is on its side
 ADJACENT = re.compile(r"\b(adjacent|associated|accompanying|neighbou?ring|underlying|passive|compressi(ve|on))\b",
                       re.IGNORECASE)
 
-SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe)\b", re.IGNORECASE)
+SIDE = re.compile(r"\b(left|right|bilateral(ly)?|both|lingula\w*|middle lobe|[LR][UL]L|RML)\b", re.IGNORECASE)
+# the word itself, not one side and the other
+BILATERAL = re.compile(r"\bbilateral(ly)?\b|\bboth (lungs|kidneys|sides|(upper |lower )?lobes|hemithora\w+|pleura\w*|"
+                       r"apices|bases)\b", re.IGNORECASE)
 NO_SIDE = re.compile(r"\b(left|right)[- ](ventric\w+|atri\w+|heart|anterior descending|main coronary|coronary"
                      r"|circumflex|"
-                     r"brachiocephalic|subclavian|common carotid|arch|aortic)", re.IGNORECASE)
-
-SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+"
-                  r"|centimet\w+)\b",
-                  re.IGNORECASE)
+                     r"brachiocephalic|subclavian|common carotid|arch|aortic)|"
+                     # "with mediastinal shift to the right": where something is pushed to
+                     r"\b(shift\w*|deviat\w+|displace\w*)( \w+){0,3}? (left|right)\b", re.IGNORECASE)
+# what a sentence denies beside what it states: "none on the right", "the left kidney is normal"
+DENIED = re.compile(r"\b(no|none|nothing)\b((?!\b(but|except|and)\b)[^,;.:])*|\b(not|without|nor)( \w+){0,2}? "
+                    r"(left|right)\b|\b(left|right) \w+ ((is|was|appears) )?(normal|unremarkable|clear|spared)\b"
+                    r"(?! in\b)", re.IGNORECASE)
 
 PLACES: tuple[tuple[str, re.Pattern], ...] = tuple(
     (name, re.compile(text, re.IGNORECASE)) for name, text in (
