@@ -35,6 +35,10 @@ EXPRESSIONS = [  # text, (quantities, values), the text with 80 % of the values
     ("mean density 35 HU", ("mean_hu",), (35.0,), "28 HU"), ("−35 HU", ("mean_hu",), (-35.0,), "−28 HU"),
     ("(-35 HU)", ("mean_hu",), (-35.0,), "-28 HU"), ("12 mm in short axis", ("short_axis",), (12.0,), "10 mm"),
     ("a short axis of 12 mm", ("short_axis",), (12.0,), "10 mm"),
+    ("1,203 ml", ("volume",), (1203.0,), "962 ml"), ("1,203.5 cm³", ("volume",), (1203.5,), "962.8 cm³"),
+    ("12,500 cc", ("volume",), (12500.0,), "10,000 cc"), ("−1,250 HU", ("mean_hu",), (-1250.0,), "−1,000 HU"),
+    ("1,250 l", ("volume",), (1250.0,), "1,000 l"), ("1,203 cm", ("longest_diameter",), (12.03,), "0,962 cm"),
+    ("0,547 ml", ("volume",), (0.547,), "0,438 ml"),
     ("The cardiothoracic ratio is 0.55.", ("cardiothoracic_ratio",), (0.55,), "0.44"),
 ]
 
