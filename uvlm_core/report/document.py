@@ -69,6 +69,7 @@ class Report:
 
 
 _ABBREVIATIONS = re.compile(r"\b(approx|ca|cf|e\.g|i\.e|vs|Dr|no|fig|max|min|resp|incl|st)\.$", re.IGNORECASE)
+_LIST_MARKS = re.compile(r"(?:[ \t\n•*]|-(?!\d))*")  # "-80 HU" begins with a minus
 _END = re.compile(r"[.!?]+(?=\s|$)|\n+")
 _HEADINGS = {title.lower(): name for name, title in regions().items()} | {
     "impression": IMPRESSION, "impressions": IMPRESSION, "conclusion": IMPRESSION, "findings": None,
@@ -106,7 +107,7 @@ def _within_sentence(text: str, begin: int, start: int, end: int) -> bool:
 
 def _trim(text: str, begin: int, end: int) -> tuple[int, int]:
     part = text[begin:end]
-    begin += len(part) - len(part.lstrip(" \t\n-•*"))
+    begin += _LIST_MARKS.match(part).end()
     return begin, begin + len(text[begin:end].rstrip())
 
 
