@@ -279,7 +279,19 @@ def test_an_edit_with_several_sentences_takes_them_apart(report):
     assert "s3" not in ids(report)
 
 
+@pytest.mark.parametrize(("written", "kept"), [
+    ("-80 HU mean density of the liver.", "-80 HU mean density of the liver."), ("- 24 mm nodule.", "24 mm nodule."),
+    ("- -80 HU mean density.", "-80 HU mean density."), ("-Stable nodule.", "Stable nodule."),
+    ("• 24 mm nodule.", "24 mm nodule."),
+])
+def test_a_minus_before_a_number_is_no_list_mark(report, written, kept):
+    assert report.sentence(report.insert_sentence("lungs", written)).text == kept
+    report.edit_sentence("s3", written)
+    assert report.sentence("s3").text == kept
+
+
 @pytest.mark.parametrize("call", [
+    lambda report: report.insert_sentence("lungs", "-"), lambda report: report.insert_sentence("lungs", " • \n - "),
     lambda report: report.sentence("s99"), lambda report: report.edit_sentence("s99", "x"),
     lambda report: report.remove_sentence("s99"), lambda report: report.move_sentence("s1", "attic"),
     lambda report: report.move_sentence("s1", "lungs", "s1"), lambda report: report.insert_sentence("attic", "x"),
