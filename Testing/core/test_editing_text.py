@@ -279,6 +279,17 @@ def test_an_edit_with_several_sentences_takes_them_apart(report):
     assert "s3" not in ids(report)
 
 
+@pytest.mark.parametrize(("written", "count"), [
+    ("Nodule in the Lt. lower lobe.", 1), ("Mass of 2 cm. in the liver.", 1), ("A nodule, diam. 12 mm.", 1),
+    ("No nodule in the Lt. Lesion in the liver.", 2), ("The largest has 2 cm. Liver is normal.", 2),
+    ("no nodule over 5 mm. liver lesion of 2 cm.", 2), ("Largest 5mm. 2 further nodules.", 2), ("5mm. in size", 1),
+])
+def test_abbreviations_end_no_sentence_that_goes_on(report, written, count):
+    before = len(report.sentences)
+    report.insert_sentence("other", written)
+    assert len(report.sentences) == before + count
+
+
 @pytest.mark.parametrize(("written", "kept"), [
     ("-80 HU mean density of the liver.", "-80 HU mean density of the liver."), ("- 24 mm nodule.", "24 mm nodule."),
     ("- -80 HU mean density.", "-80 HU mean density."), ("-Stable nodule.", "Stable nodule."),
