@@ -35,6 +35,10 @@ EXPRESSIONS = [  # text, (quantities, values), the text with 80 % of the values
     ("mean density 35 HU", ("mean_hu",), (35.0,), "28 HU"), ("−35 HU", ("mean_hu",), (-35.0,), "−28 HU"),
     ("(-35 HU)", ("mean_hu",), (-35.0,), "-28 HU"), ("12 mm in short axis", ("short_axis",), (12.0,), "10 mm"),
     ("a short axis of 12 mm", ("short_axis",), (12.0,), "10 mm"),
+    ("1,203 ml", ("volume",), (1203.0,), "962 ml"), ("1,203.5 cm³", ("volume",), (1203.5,), "962.8 cm³"),
+    ("12,500 cc", ("volume",), (12500.0,), "10,000 cc"), ("−1,250 HU", ("mean_hu",), (-1250.0,), "−1,000 HU"),
+    ("1,250 l", ("volume",), (1250.0,), "1,000 l"), ("1,203 cm", ("longest_diameter",), (12.03,), "0,962 cm"),
+    ("0,547 ml", ("volume",), (0.547,), "0,438 ml"),
     ("The cardiothoracic ratio is 0.55.", ("cardiothoracic_ratio",), (0.55,), "0.44"),
 ]
 
@@ -245,6 +249,54 @@ def test_a_removed_mask_flags_its_sentences_and_comes_back(report):
     values = [row for row in content["measurements"] if row["segment"] == NODULE]
     assert report.segment_added(NODULE, "Lung nodule", row, values) is None  # its sentences are there
     assert report.sentence("s1").flags == () and report.sentence("s1").fields[0].state == "current"
+
+
+def lesion_of_the_liver(name):
+    row = {**next(row for row in study()["segments"] if row["id"] == "liver_lesion_1"), "id": name, "title": name}
+    return row, [measurement(name, "longest_diameter", 40.2), measurement(name, "short_axis", 30.1),
+                 measurement(name, "volume", 20.0)]
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_an_id_that_comes_back_for_another_finding_is_a_new_mask(report, saved):
+    report.edit_sentence("s1", "There is a 24 mm round nodule in the left upper lobe.")
+    report.segment_removed(NODULE)
+    if saved:
+        report = EditableReport.from_json(report.to_json(), Clock())
+    offer = report.segment_added(NODULE, "Liver lesion", *lesion_of_the_liver(NODULE))
+    assert report.offers == (offer,) and (offer.segment, offer.section) == (NODULE, "abdomen")
+    assert "40" in offer.text and report.sentences_of(NODULE) == []
+    old = report.sentence("s1")
+    assert "mask_removed" in [flag.kind for flag in old.flags] and old.fields[0].state == "lost"
+    assert row_of(report, "Lung nodule")["segments"] == ["lung_nodule_2"]
+    assert report.accept_all_fields() == 0 and "24 mm" in report.sentence("s1").text
+    report.undo()  # the edit of before: not the old link
+    assert report.sentence("s1").text == "There is a 24 mm nodule in the left upper lobe."
+    assert report.sentences_of(NODULE) == [] and report.sentence("s1").fields[0].state == "lost"
+    report.link_sentence("s1", None)
+    assert report.sentences_of(NODULE) == []
+    new = report.accept_offer(offer.id)
+    assert report.sentences_of(NODULE) == [new] and report.sentence(new).fields[0].segment == NODULE
+    again = EditableReport.from_json(report.to_json(), Clock())
+    assert again.to_json() == report.to_json()
+    report.segment_removed(NODULE)  # and once more
+    third = report.segment_added(NODULE, "Lung nodule", *[
+        {**new_nodule()[0], "id": NODULE}, [measurement(NODULE, "longest_diameter", 14.2)]])
+    assert report.offers == (third,) and third.text.startswith("There is a 14 mm nodule")
+    assert report.sentence(new).fields[0].state == "lost"
+
+
+def test_an_offer_of_a_mask_that_is_drawn_anew_goes_with_the_old_one(report):
+    report.segment_added("Segment_1", "Lung nodule", *new_nodule())
+    report.segment_removed("Segment_1")
+    offer = report.segment_added("Segment_1", "Liver lesion", *lesion_of_the_liver("Segment_1"))
+    assert report.offers == (offer,) and row_of(report, "Lung nodule")["segments"] == [NODULE, "lung_nodule_2"]
+    report.segment_removed("Segment_1")
+    same = report.segment_added("Segment_1", "Liver lesion", *lesion_of_the_liver("Segment_1"))
+    assert report.offers == (same,)
+    report.segment_removed("Segment_1")
+    assert report.segment_added("Segment_1", None, {**lesion_of_the_liver("Segment_1")[0], "name": "spleen"}) is None
+    assert report.offers == () and "Segment_1" not in row_of(report, "Liver lesion")["segments"]
 
 
 def test_the_quick_fixes_of_a_removed_mask(report):

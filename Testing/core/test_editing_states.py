@@ -167,6 +167,11 @@ def test_addenda(report, clock):
     signature = report.sign("Dr B")
     assert signature.text == "Addendum: The 20 mm nodule in the left upper lobe is solid."
     assert report.signature.name == "Dr A" and report.editable_sections == ()
+    for nothing in ("-", " \n* "):
+        before = report.to_json()
+        with pytest.raises(EditError, match="needs a text"):
+            report.add_addendum("Dr C", nothing)
+        assert report.to_json() == before  # no open addendum is left behind
     second = report.add_addendum("Dr C", "Seen. No other comment.")
     assert [(row.section, row.author, row.text) for row in report.addenda] == [
         ("addendum_1", "Dr B", signature.text), (second, "Dr C", "Addendum 2: Seen. No other comment.")]

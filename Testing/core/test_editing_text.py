@@ -279,7 +279,30 @@ def test_an_edit_with_several_sentences_takes_them_apart(report):
     assert "s3" not in ids(report)
 
 
+@pytest.mark.parametrize(("written", "count"), [
+    ("Nodule in the Lt. lower lobe.", 1), ("Mass of 2 cm. in the liver.", 1), ("A nodule, diam. 12 mm.", 1),
+    ("No nodule in the Lt. Lesion in the liver.", 2), ("The largest has 2 cm. Liver is normal.", 2),
+    ("no nodule over 5 mm. liver lesion of 2 cm.", 2), ("Largest 5mm. 2 further nodules.", 2), ("5mm. in size", 1),
+])
+def test_abbreviations_end_no_sentence_that_goes_on(report, written, count):
+    before = len(report.sentences)
+    report.insert_sentence("other", written)
+    assert len(report.sentences) == before + count
+
+
+@pytest.mark.parametrize(("written", "kept"), [
+    ("-80 HU mean density of the liver.", "-80 HU mean density of the liver."), ("- 24 mm nodule.", "24 mm nodule."),
+    ("- -80 HU mean density.", "-80 HU mean density."), ("-Stable nodule.", "Stable nodule."),
+    ("• 24 mm nodule.", "24 mm nodule."),
+])
+def test_a_minus_before_a_number_is_no_list_mark(report, written, kept):
+    assert report.sentence(report.insert_sentence("lungs", written)).text == kept
+    report.edit_sentence("s3", written)
+    assert report.sentence("s3").text == kept
+
+
 @pytest.mark.parametrize("call", [
+    lambda report: report.insert_sentence("lungs", "-"), lambda report: report.insert_sentence("lungs", " • \n - "),
     lambda report: report.sentence("s99"), lambda report: report.edit_sentence("s99", "x"),
     lambda report: report.remove_sentence("s99"), lambda report: report.move_sentence("s1", "attic"),
     lambda report: report.move_sentence("s1", "lungs", "s1"), lambda report: report.insert_sentence("attic", "x"),

@@ -249,8 +249,42 @@ def test_fhir_of_a_study_and_of_an_edited_report():
     report.add_addendum("Dr B", "A <word> & more.")
     resource = diagnostic_report(content, report)
     assert resource["status"] == "appended" and resource["resultsInterpreter"] == [{"display": "Dr A"}]
+    assert {entry["status"] for entry in resource["contained"]} == {"final"}
     emphysema = next(entry for entry in resource["contained"] if entry["code"]["text"] == "Emphysema")
     assert emphysema["valueString"].startswith("present")
     text, page = (base64.b64decode(entry["data"]).decode() for entry in resource["presentedForm"])
     assert text == report.to_text() and page == report.to_html()
     assert "A &lt;word&gt; &amp; more." in resource["text"]["div"] and "RESEARCH USE ONLY" in resource["text"]["div"]
+
+
+def test_fhir_observations_are_final_as_long_as_what_was_signed_stands():
+    content = phantom_study(SEED).content
+    report = EditableReport.from_study(content)
+
+    def statuses():
+        return {entry["status"] for entry in diagnostic_report(content, report)["contained"]}
+
+    assert statuses() == {"preliminary"} == {row["status"] for row in diagnostic_report(content)["contained"]}
+    report.sign("Dr A")
+    assert statuses() == {"final"}
+    row = next(row for row in content["measurements"] if row["name"] == "longest_diameter")
+    report.apply_measurements([{**row, "value": row["value"] + 5}])
+    assert statuses() == {"preliminary"}  # nobody has signed this number
+    report.add_addendum("Dr B", "Measured again.")
+    assert statuses() == {"final"}
+    report.start_addendum("Dr C")
+    report.override_finding("Emphysema", "present")
+    assert statuses() == {"preliminary"}
+    report.insert_sentence("addendum_2", "Emphysema.")
+    report.sign("Dr C")
+    assert statuses() == {"final"}
+
+
+def test_an_absent_finding_has_no_side_in_fhir():
+    report = EditableReport.from_study(phantom_study(SEED).content)
+    row = next(row for row in report.findings if row["side"] and row["state"] == "present")
+    for state, text in (("absent", "absent"), ("uncertain", f"uncertain, {row['side']}"),
+                        ("present", f"present, {row['side']}")):
+        report.override_finding(row["name"], state)
+        found = diagnostic_report(phantom_study(SEED).content, report)["contained"]
+        assert next(entry for entry in found if entry["code"]["text"] == row["name"])["valueString"] == text

@@ -69,6 +69,12 @@ class Report:
 
 
 _ABBREVIATIONS = re.compile(r"\b(approx|ca|cf|e\.g|i\.e|vs|Dr|no|fig|max|min|resp|incl|st)\.$", re.IGNORECASE)
+# abbreviations that may end a sentence too, with what shows that they do not: a "no" must not reach into the next one
+_MAYBE_ENDING = tuple((re.compile(rf"(?<![a-z])({before})\.$", re.IGNORECASE), re.compile(rf"[ \t]+({after})"))
+                      for before, after in (
+    ("lt|rt", r"(upper|middle|lower|lobe|lung|hilar|hilum|hemithorax|pleural|kidney|renal|adrenal|side)\b"),
+    ("diam", r"(of )?\d"), ("mm|cm|ml", r"(in|of|at|along|within)\b")))
+_LIST_MARKS = re.compile(r"(?:[ \t\n•*]|-(?!\d))*")  # "-80 HU" begins with a minus
 _END = re.compile(r"[.!?]+(?=\s|$)|\n+")
 _HEADINGS = {title.lower(): name for name, title in regions().items()} | {
     "impression": IMPRESSION, "impressions": IMPRESSION, "conclusion": IMPRESSION, "findings": None,
@@ -101,12 +107,14 @@ def _within_sentence(text: str, begin: int, start: int, end: int) -> bool:
     if "\n" in text[start:end] or end == len(text) or text[start:end].startswith(("!", "?")):
         return False
     head = text[begin : start + 1]
+    if any(before.search(head) and after.match(text, end) for before, after in _MAYBE_ENDING):
+        return True
     return bool(_ABBREVIATIONS.search(head)) or bool(re.fullmatch(r"\s*\d{1,2}\.", head))
 
 
 def _trim(text: str, begin: int, end: int) -> tuple[int, int]:
     part = text[begin:end]
-    begin += len(part) - len(part.lstrip(" \t\n-•*"))
+    begin += _LIST_MARKS.match(part).end()
     return begin, begin + len(text[begin:end].rstrip())
 
 

@@ -23,10 +23,13 @@ def export_study(study: str | Path, series_folder: str | Path, out: str | Path, 
         notify: gets sentences that the user should know.
 
     Raises:
-        StudyError: no study, highdicom is missing, or the study was not made of this series.
+        StudyError: no study, highdicom is missing, the study was not made of this series, or a mask is not the one that
+            its row was measured of.
         VolumeError: no CT series.
         EditError: the edited report cannot be read, or is of another scan.
     """
+    import numpy as np
+
     from uvlm_core.inference.segment_map import segment_map
     from uvlm_core.inference.study import read_study
     from uvlm_core.report.fhir import diagnostic_report
@@ -35,7 +38,8 @@ def export_study(study: str | Path, series_folder: str | Path, out: str | Path, 
     if not made.segments:
         raise StudyError(f"The study {Path(study).name} has no masks; there is nothing to export as DICOM.")
     report = _edited(edited, made.content)
-    source, objects = _dicom_objects(made, series_folder, series, notify, segment_map(made.labels, made.segments))
+    numbers = segment_map(made.labels, made.segments, np.array(made.content["scan"]["ijk_to_ras"], float))
+    source, objects = _dicom_objects(made, series_folder, series, notify, numbers)
     first = source.images[0]
     patient = {"id": str(first.PatientID), "name": str(first.PatientName), "study_uid": str(first.StudyInstanceUID)}
     text = json.dumps(diagnostic_report(made.content, report, patient), indent=1) + "\n"

@@ -11,6 +11,9 @@ from uvlm_core.report.plain_text import NOTICE, plain_text
 LOINC, SNOMED, UCUM = "http://loinc.org", "http://snomed.info/sct", "http://unitsofmeasure.org"
 _INTERPRETATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation"
 _STATES = {"present": ("POS", "Positive"), "absent": ("NEG", "Negative"), "uncertain": ("IND", "Indeterminate")}
+# kinds of changes that masks or findings may have changed with
+_OF_FINDINGS = {"measure_masks", "add_mask", "remove_mask", "overrule_finding", "insert_finding", "accept_offer",
+                "undo", "redo"}
 _SCHEMES = {"SCT": SNOMED, "DCM": "http://dicom.nema.org/resources/ontology/DCM"}
 
 
@@ -26,8 +29,10 @@ def diagnostic_report(content: Mapping, report=None, patient: Mapping | None = N
     measurements = report.measurements if report is not None else content["measurements"]
     segments = {row["id"]: row for row in (report.segments if report is not None else content["segments"])}
     text = report.to_text() if report is not None else plain_text(content)
-    observations = [_finding(number, row) for number, row in enumerate(findings, 1) if row["state"] in _STATES]
-    observations += [_measurement(number, row, segments[row["segment"]]) for number, row in enumerate(measurements, 1)
+    status = _observation_status(report)
+    observations = [_finding(number, row, status) for number, row in enumerate(findings, 1) if row["state"] in _STATES]
+    observations += [_measurement(number, row, segments[row["segment"]], status)
+                     for number, row in enumerate(measurements, 1)
                      if segments[row["segment"]]["kind"] == "lesion" or row["name"] == "cardiothoracic_ratio"]
     resource = {
         "resourceType": "DiagnosticReport",
@@ -62,6 +67,15 @@ def _status(report) -> str:
     return "appended" if any(row.signature for row in report.addenda) else "final"
 
 
+def _observation_status(report) -> str:
+    """Final where somebody has signed these findings and measurements, and nothing of them has changed since."""
+    if report is None or report.signature is None:
+        return "preliminary"
+    kinds = [change.kind for change in report.changes]
+    since = kinds[len(kinds) - kinds[::-1].index("sign"):] if "sign" in kinds else kinds
+    return "preliminary" if _OF_FINDINGS & set(since) else "final"
+
+
 def _impression(content: Mapping, report) -> str:
     if report is not None:
         texts = [row.text for section in report.sections if section.name == "impression" for row in section.sentences]
@@ -80,17 +94,17 @@ def _attachment(kind: str, text: str, title: str) -> dict:
             "data": base64.b64encode(text.encode("utf-8")).decode("ascii")}
 
 
-def _finding(number: int, row: Mapping) -> dict:
+def _finding(number: int, row: Mapping, status: str) -> dict:
     code, display = _STATES[row["state"]]
-    side = f", {row['side']}" if row["side"] else ""
-    return {"resourceType": "Observation", "id": f"finding-{number}", "status": "preliminary",
+    side = f", {row['side']}" if row["side"] and row["state"] != "absent" else ""
+    return {"resourceType": "Observation", "id": f"finding-{number}", "status": status,
             "code": {"text": row["name"]}, "valueString": f"{row['state']}{side}",
             "interpretation": [{"coding": [{"system": _INTERPRETATION, "code": code, "display": display}]}],
             "component": [{"code": {"text": "probability"}, "valueQuantity": {"value": row["probability"]}},
                           {"code": {"text": "threshold"}, "valueQuantity": {"value": row["threshold"]}}]}
 
 
-def _measurement(number: int, row: Mapping, segment: Mapping) -> dict:
+def _measurement(number: int, row: Mapping, segment: Mapping, status: str) -> dict:
     code = {"text": f"{segment['title']}: {row['name'].replace('_', ' ')}"}
     if row["code"]:
         scheme, value, meaning = row["code"]
@@ -99,7 +113,7 @@ def _measurement(number: int, row: Mapping, segment: Mapping) -> dict:
     if row["unit"] != "1":
         quantity["unit"] = row["unit"]
     scheme, value, meaning = segment["codes"]["type"]
-    return {"resourceType": "Observation", "id": f"measurement-{number}", "status": "preliminary", "code": code,
+    return {"resourceType": "Observation", "id": f"measurement-{number}", "status": status, "code": code,
             "valueQuantity": quantity,
             "bodySite": {"coding": [{"system": _SCHEMES[scheme], "code": value, "display": meaning}],
                          "text": ", ".join(filter(None, (segment["title"], segment["place"] or segment["side"])))}}

@@ -16,7 +16,8 @@ _UNITS = {"mm": ("length", 1.0), "cm": ("length", 10.0), "ml": ("volume", 1.0), 
           "millimetre": ("length", 1.0), "millimetres": ("length", 1.0), "millimeter": ("length", 1.0),
           "millimeters": ("length", 1.0), "centimetre": ("length", 10.0), "centimetres": ("length", 10.0),
           "centimeter": ("length", 10.0), "centimeters": ("length", 10.0)}
-_NUMBER = r"\d+(?:[.,]\d+)?"
+_NUMBER = r"(?:\d{1,3}(?:,\d{3})+\.\d+|\d{1,3}(?:,\d{3}){2,}|\d+(?:[.,]\d+)?)"
+_GROUPED = re.compile(r"[-−]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")  # "1,203" and "1,203.5", not "0,547"
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 _MEASURE = re.compile(rf"(?<![\w.,\-–−])(?P<numbers>[-−]?{_NUMBER}(?:\s*(?:mm|cm)?\s*[x×*]\s*{_NUMBER})*)[\s-]*"
                       rf"(?P<unit>{_UNIT})(?![\w²³])", re.IGNORECASE)
@@ -60,7 +61,7 @@ def _expression(text: str, match: re.Match, unit: str) -> Expression | None:
     quantities = _quantities(text, match, kind, len(places))
     if quantities is None:
         return None
-    values = tuple(_number(text[begin:end]) * factor for begin, end in places)
+    values = tuple(_number(text[begin:end], unit) * factor for begin, end in places)
     return Expression(first, match.end(), places, unit, quantities, values)
 
 
@@ -75,8 +76,15 @@ def _quantities(text: str, match: re.Match, kind: str, count: int) -> tuple[str,
     return ({"volume": VOLUME, "density": DENSITY, "ratio": RATIO}[kind],)
 
 
-def _number(text: str) -> float:
-    return float(text.replace(",", ".").replace("−", "-"))
+def _number(text: str, unit: str) -> float:
+    return float(text.replace(",", "" if _grouped(text, unit) else ".").replace("−", "-"))
+
+
+def _grouped(text: str, unit: str) -> bool:
+    """True where a comma stands between thousands: "1,203 ml". Nothing has 1203 cm or 1203 l: there it is a decimal."""
+    kind, factor = _UNITS[unit.lower()] if unit else ("ratio", 1.0)
+    large = kind in ("volume", "density") and factor == 1.0
+    return bool(_GROUPED.fullmatch(text)) and (large or "." in text or text.count(",") > 1)
 
 
 def rendered(text: str, expression: Expression, values: Sequence[float]) -> str:
@@ -89,13 +97,20 @@ def rendered(text: str, expression: Expression, values: Sequence[float]) -> str:
     factor = _UNITS[expression.unit.lower()][1] if expression.unit else 1.0
     result, place = "", expression.start
     for (begin, end), value in zip(expression.numbers, values, strict=True):
-        result += text[place:begin] + _like(text[begin:end], value / factor)
+        old = text[begin:end]
+        result += text[place:begin] + _like(old, value / factor, _grouped(old, expression.unit))
         place = end
     return result + text[place : expression.end]
 
 
-def _like(old: str, value: float) -> str:
-    """A number with the decimals, the separator and the minus sign of an old one; more decimals where it would be 0."""
+def _like(old: str, value: float, grouped: bool = False) -> str:
+    """A number with the decimals, the separators and the minus sign of an old one; more decimals where it would be 0.
+
+    Args:
+        grouped: commas of the old one stand between thousands.
+    """
+    if grouped:
+        return _like(old.replace(",", ""), value) if abs(value) < 999.5 else _with_groups(old, value)
     decimals = len(old) - 1 - max(old.rfind("."), old.rfind(",")) if "." in old or "," in old else 0
     while value and decimals < 3 and float(f"{value:.{decimals}f}") == 0:
         decimals += 1
@@ -104,6 +119,12 @@ def _like(old: str, value: float) -> str:
         written = written.lstrip("-")
     if "," in old:
         written = written.replace(".", ",")
+    return written.replace("-", "−") if "−" in old else written
+
+
+def _with_groups(old: str, value: float) -> str:
+    """A large number with commas between its thousands, and the decimals of an old one."""
+    written = f"{value:,.{len(old.partition('.')[2])}f}"
     return written.replace("-", "−") if "−" in old else written
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from uvlm_core.errors import EditError
 from uvlm_core.labels import finding_named, findings, regions
@@ -24,8 +24,8 @@ class OfferRow:
 class Facts:
     """Rows of study.json, and what has happened to the masks since.
 
-    `segments` and `measurements` by id; `gone`: title of each mask that was removed, by id; `finding_of`: what the
-    reader said a drawn mask shows; `flags` are those of another checker.
+    `segments` and `measurements` by id; `gone`: title of each mask that was removed, by id, `gone_labels`: its
+    label; `finding_of`: what the reader said a drawn mask shows; `flags` are those of another checker.
     """
 
     findings: tuple[dict, ...] = ()
@@ -36,6 +36,7 @@ class Facts:
     finding_of: dict[str, str] = field(default_factory=dict)
     offers: tuple[OfferRow, ...] = ()
     flags: tuple[dict, ...] = ()
+    gone_labels: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of_study(content: Mapping) -> Facts:
@@ -55,6 +56,26 @@ class Facts:
     def labels(self) -> dict[str, str]:
         """Segment id -> name of its label."""
         return {name: row["name"] for name, row in self.segments.items()}
+
+    def shows_another(self, name: str, label: str, finding: str | None) -> bool:
+        """True where a removed mask had this id, and another label or finding."""
+        told = self.finding_of.get(name)
+        return name in self.gone and (self.gone_labels.get(name, label) != label
+                                      or (told is not None and finding is not None and told != finding))
+
+    def without(self, name: str) -> Facts:
+        """The facts without a mask, whose title and label are remembered."""
+        segments = {other: row for other, row in self.segments.items() if other != name}
+        measurements = {key: row for key, row in self.measurements.items() if row["segment"] != name}
+        row = self.segments[name]
+        return replace(self, segments=segments, measurements=measurements, gone={**self.gone, name: row["title"]},
+                       gone_labels={**self.gone_labels, name: row["name"]})
+
+    def with_gone_renamed(self, old: str, new: str) -> Facts:
+        """The facts with another id for a removed mask: its own is free for another one."""
+        gone, labels, told = ({new if name == old else name: value for name, value in table.items()}
+                              for table in (self.gone, self.gone_labels, self.finding_of))
+        return replace(self, gone=gone, gone_labels=labels, finding_of=told)
 
     def measured_segments(self) -> list[Segment]:
         """The masks as links and checks take them."""

@@ -145,6 +145,13 @@ class History:
                                    change.before if side == 0 else change.after))
         return change, {key: pair[side] for key, pair in change.patch.items()}
 
+    def change_cells(self, change: Callable[[Any], Any]) -> None:
+        """Replaces every cell that undo or redo can bring back by what `change` gives for it."""
+        for number in {*self.undo_stack, *self.redo_stack}:
+            old = self.changes[number - 1]
+            patch = {key: (change(before), change(after)) for key, (before, after) in old.patch.items()}
+            self.changes[number - 1] = replace(old, patch=patch)
+
     def seal(self) -> None:
         """What was done until now can no longer be undone."""
         self.undo_stack.clear()

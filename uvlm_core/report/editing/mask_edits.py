@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 
 from uvlm_core.errors import EditError
 from uvlm_core.labels import finding_named
 from uvlm_core.report.editing.facts import (
-    Facts,
     OfferRow,
     checked_finding,
     checked_measurements,
@@ -74,12 +74,15 @@ class MaskEdits(Insertions):
         row = self._facts.segments.get(segment_id)
         if row is None:
             raise EditError(f"The report has no mask {segment_id!r}.")
-        self._set_facts(_without(self._facts, segment_id), "remove_mask", segment_id, row["title"], None)
+        self._set_facts(self._facts.without(segment_id), "remove_mask", segment_id, row["title"], None)
         return self.sentences_of(segment_id)
 
     def segment_added(self, segment_id: str, finding: str | None, segment: Mapping,
                       measurements: Sequence[Mapping] = ()) -> Offer | None:
         """A mask is there (again): gives the sentence that is offered for it.
+
+        One that comes back is linked as before; with another label or finding it is a new one, and the sentences about
+        the old one stay those of a removed mask.
 
         Args:
             finding: what it shows, said by who drew it; None for an organ or something else: no sentence is offered.
@@ -97,16 +100,33 @@ class MaskEdits(Insertions):
             raise EditError(f"The report has the mask {segment_id!r} already; use apply_measurements for what it "
                             "measures now.")
         values = checked_measurements(measurements, rows)
+        if self._facts.shows_another(segment_id, rows[segment_id]["name"], finding):
+            self._free_id(segment_id)
         came_back = segment_id in self._facts.gone and bool(self.sentences_of(segment_id))
         offer = None if finding is None or came_back else OfferRow(self._new_id("o"), segment_id, finding)
         facts = self._facts
+        offers = tuple(row for row in facts.offers if row.segment != segment_id or came_back)
         facts = replace(facts, segments={**facts.segments, **rows}, measurements={**facts.measurements, **values},
                         gone={name: title for name, title in facts.gone.items() if name != segment_id},
                         finding_of={**facts.finding_of, **({segment_id: finding} if finding else {})},
-                        offers=(*facts.offers, *([offer] if offer else [])))
+                        gone_labels={name: label for name, label in facts.gone_labels.items() if name != segment_id},
+                        offers=(*offers, *([offer] if offer else [])))
         self._set_facts(facts, "add_mask", segment_id, None, f"{segment['title']}: {finding}" if finding else
                         segment["title"])
         return None if offer is None else self._offer(offer)
+
+    def _free_id(self, segment_id: str) -> None:
+        """Gives a removed mask another id, in all sentences and in what undo brings back."""
+        taken = {*self._facts.gone, *self._facts.segments}
+        names = (f"{segment_id} (removed{f' {number}' if number > 1 else ''})" for number in count(1))
+        new = next(name for name in names if name not in taken)
+
+        def renamed(row):
+            return row.with_segment_renamed(segment_id, new) if isinstance(row, Written) else row
+
+        self._facts = self._facts.with_gone_renamed(segment_id, new)
+        self._cells = {key: renamed(row) for key, row in self._cells.items()}
+        self._history.change_cells(renamed)
 
     # ---- live fields
 
@@ -206,14 +226,6 @@ def _merged(known: Mapping, row: Mapping) -> dict:
     """A row with new values; a measurement without the organs around knows no side and place, which then stay."""
     alone = row["side"] is None and row["place"] is None
     return {**known, **row, **({"side": known["side"], "place": known["place"]} if alone else {})}
-
-
-def _without(facts: Facts, segment_id: str) -> Facts:
-    """The facts without a mask, whose title is remembered."""
-    segments = {name: row for name, row in facts.segments.items() if name != segment_id}
-    measurements = {name: row for name, row in facts.measurements.items() if row["segment"] != segment_id}
-    return replace(facts, segments=segments, measurements=measurements,
-                   gone={**facts.gone, segment_id: facts.segments[segment_id]["title"]})
 
 
 def _listed(rows) -> str | None:

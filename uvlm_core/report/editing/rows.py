@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,14 @@ class Written:
     token_log_probability: float | None = None
     grounded: tuple[dict, ...] = ()
     changed: str | None = None
+
+    def with_segment_renamed(self, old: str, new: str) -> Written:
+        """The row with another id for one of its masks; itself where it does not have it."""
+        ties = tuple(replace(tie, segment=new) if tie.segment == old else tie for tie in self.ties)
+        grounded = tuple({**row, "segment": new} if row.get("segment") == old else row for row in self.grounded)
+        segments = tuple(new if name == old else name for name in self.segments)
+        made = replace(self, segments=segments, ties=ties, grounded=grounded)
+        return self if made == self else made
 
 
 @dataclass(frozen=True)

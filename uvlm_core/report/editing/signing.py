@@ -10,6 +10,7 @@ from uvlm_core.report.editing.finding_edits import FindingEdits
 from uvlm_core.report.editing.rows import ORDER, SECTION, SectionRow
 from uvlm_core.report.editing.splitting import body_of
 from uvlm_core.report.editing.states import AddendumRow, OpenPoint, Signature, sha256_of
+from uvlm_core.report.editing.text_edits import sentences_in
 
 ADDENDUM_SECTION = "addendum_"
 
@@ -106,7 +107,7 @@ class Signing(FindingEdits):
 
     def add_addendum(self, author: str, text: str) -> str:
         """Writes and signs an addendum at once; gives the name of its section. Raises EditError."""
-        if not isinstance(text, str) or not text.strip():
+        if not isinstance(text, str) or not sentences_in(text):
             raise EditError("An addendum needs a text.")
         section = self.start_addendum(author)
         self.insert_sentence(section, text)

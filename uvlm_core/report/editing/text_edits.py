@@ -171,8 +171,8 @@ class TextEdits(Document):
     def _inserting(self, section: str, text: str, after: str | None,
                    segments: Sequence[str] | None) -> tuple[dict[str, Any], list[str]]:
         """The cells with new sentences, and their ids."""
-        clean = clean_text(text).strip()
-        if not clean:
+        texts = sentences_in(text)
+        if not texts:
             raise EditError("A sentence needs a text.")
         self._check_segments(segments or ())
         changes = self._with_section(section)
@@ -181,8 +181,8 @@ class TextEdits(Document):
         row = changes.get(SECTION + section) or self._section_row(section)
         place = _place_after(section, row, after)
         now, new = self._now(), []
-        for begin, end in split_sentences(clean, headings=False):
-            made = Written(self._new_id(), clean[begin:end], changed=now)
+        for sentence in texts:
+            made = Written(self._new_id(), sentence, changed=now)
             if segments is not None:
                 made = replace(made, segments=tuple(dict.fromkeys(segments)), links_by_hand=True)
             made = self._linked(made, ())
@@ -260,6 +260,12 @@ def _placed(section: str, row: SectionRow, rows: list[Written], new: list[Writte
     ids = tuple(entry.id for entry in [*rows[:place], *made, *following])
     return {SECTION + section: SectionRow(row.title, ids, row.tail if following else ""),
             **{SENTENCE + entry.id: entry for entry in [*made, *following[:1]]}}
+
+
+def sentences_in(text: str) -> list[str]:
+    """The sentences of a text, [] for one of spaces and list marks alone. Raises EditError as `clean_text`."""
+    clean = clean_text(text).strip()
+    return [clean[begin:end] for begin, end in split_sentences(clean, headings=False)]
 
 
 def clean_text(text: str) -> str:
