@@ -23,6 +23,8 @@ from uvlm_core.report.editing.rows import Tie, Written
 _LEAST = {DIAMETER: LEAST_MM, SHORT_AXIS: LEAST_MM, VOLUME: 1.0, DENSITY: 10.0, RATIO: 0.05}
 
 Values = Mapping[str, Mapping[str, float]]  # segment id -> quantity -> value in mm, ml or HU
+# ties moved along with an edit, and the words that each gave before where the edit touched it, else False
+Carried = Sequence[tuple[Tie, "str | bool"]]
 
 
 @dataclass(frozen=True)
@@ -101,35 +103,51 @@ def tie_generated(row: Written, values: Values, labels: Mapping[str, str]) -> tu
     return tuple(ties)
 
 
-def tie_again(row: Written, carried: Sequence[tuple[Tie, bool]], values: Values,
-              labels: Mapping[str, str]) -> tuple[Tie, ...]:
-    """The ties of a sentence after an edit.
+def ties_kept(text: str, carried: Carried, values: Values) -> tuple[Tie, ...]:
+    """The old ties of a sentence that still stand in its text after an edit, as they are there.
 
-    A tie stays where its measurement still stands, also with a number that the reader typed over it: that number is
-    the reader's word until the mask changes again. A new number is tied where it says just what a linked mask measures.
-
-    Args:
-        carried: ties moved along with the edit, and whether it touched them.
+    A tie goes where its measurement went: first where it was not touched, then where the same words stand again (also
+    in another order; a warning that was open stays open). A number counts as typed over another one only where no
+    other could be meant: it is the reader's word then, until the mask changes again.
     """
+    expressions = find_expressions(text)
+    partners: dict[int, tuple[Tie, bool]] = {}  # number of an expression -> its tie, whether it was typed over
     free = list(carried)
-    taken: list[tuple[str, str]] = []
-    ties = []
+
+    def at(place: Expression) -> list[tuple[Tie, str | bool]]:
+        return [entry for entry in free if entry[0].start < place.end and place.start < entry[0].end
+                and _alike(entry[0].quantities, place.quantities)]
+
+    for number, place in enumerate(expressions):
+        untouched = [entry for entry in at(place) if not entry[1]]
+        same = [entry for entry in at(place) if entry[1] and _bare(entry[1]) == _bare(text[place.start : place.end])]
+        if untouched or len(same) == 1:
+            partners[number] = ((untouched or same)[0][0], False)
+            free.remove((untouched or same)[0])
+    rest = {number: at(place) for number, place in enumerate(expressions) if number not in partners}
+    for number, own in rest.items():
+        if len(own) == 1 and not any(own[0] in others for other, others in rest.items() if other != number):
+            partners[number] = (own[0][0], True)
+    return tuple(replace(tie, start=expressions[number].start, end=expressions[number].end,
+                         known=(values_now(tie, values) if typed else None) or tie.known)
+                 for number, (tie, typed) in sorted(partners.items()))
+
+
+def tie_again(row: Written, kept: Sequence[Tie], values: Values, labels: Mapping[str, str]) -> tuple[Tie, ...]:
+    """The ties of a sentence after an edit: those of `ties_kept`, and a new one for each other number that says just
+    what a linked mask measures."""
+    ties = list(kept)
+    taken = [(tie.segment, tie.quantities[0]) for tie in ties]
+    starts = {tie.start for tie in ties}
     for expression in find_expressions(row.text):
-        old = next((entry for entry in free if entry[0].start < expression.end and expression.start < entry[0].end
-                    and _alike(entry[0].quantities, expression.quantities)), None)
-        if old is not None:
-            free.remove(old)
-            tie, touched = old
-            known = values_now(tie, values) if touched else tie.known
-            ties.append(replace(tie, start=expression.start, end=expression.end, known=known or tie.known))
-            taken.append((tie.segment, tie.quantities[0]))
+        if expression.start in starts:
             continue
         for name in _choices(expression, row.segments, values, labels, taken):
             if _says(expression, row.text, values[name]):
                 ties.append(_tie(expression, name, values))
                 taken.append((name, expression.quantities[0]))
                 break
-    return tuple(ties)
+    return tuple(sorted(ties, key=lambda tie: tie.start))
 
 
 def _tie(expression: Expression, segment: str, values: Values) -> Tie:
@@ -165,6 +183,10 @@ def _alike(first: Sequence[str], second: Sequence[str]) -> bool:
     lengths = (DIAMETER, SHORT_AXIS)
     return len(first) == len(second) and all(
         left == right or (left in lengths and right in lengths) for left, right in zip(first, second, strict=True))
+
+
+def _bare(words: str) -> str:
+    return "".join(words.split()).lower()
 
 
 def _labels_of(row: Written) -> set[str]:

@@ -15,11 +15,12 @@ _ENDED = re.compile(r"[.!?:;]['\")\]]*\s*$")
 @dataclass(frozen=True)
 class Rewritten:
     """`rows` and `tail` of the section afterwards; `carried` maps the id of each sentence whose text is another (or
-    new) to the ties that lie in it, each with True where the edit touched it; `removed` are ids."""
+    new) to the ties that lie in it, each with its old words where the edit touched it, else False; `removed` are
+    ids."""
 
     rows: tuple[Written, ...]
     tail: str
-    carried: dict[str, list[tuple[Tie, bool]]]
+    carried: dict[str, list[tuple[Tie, str | bool]]]
     removed: tuple[str, ...]
 
 
@@ -59,14 +60,15 @@ def replace_in_body(rows: Sequence[Written], tail: str, start: int, end: int, te
     parts = split_sentences(region, headings=False)
     owners = _owners([(spans[i][0] - low, spans[i][1] - low) for i in range(first, last)], parts, start - low,
                      end - low, shift)
-    ties = [_moved(tie, spans[i][0] - low, start - low, end - low, len(text))
+    ties = [_moved(rows[i], tie, spans[i][0] - low, start - low, end - low, len(text))
             for i in range(first, last) for tie in rows[i].ties]
     written, carried, pending = [], {}, body[(spans[first - 1][1] if first else 0) : low]
     place = 0
     for (begin, stop), owner in zip(parts, owners, strict=True):
         old = rows[first + owner] if owner is not None else Written(new_id(), "")
-        own = [(replace(tie, start=tie.start - begin, end=tie.end - begin), touched) for tie, touched in ties
-               if begin <= tie.start and tie.end <= stop]
+        own = [(replace(tie, start=max(tie.start, begin) - begin, end=min(tie.end, stop) - begin), words)
+               for tie, words in ties if begin < tie.end and tie.start < stop
+               and ((begin <= tie.start and tie.end <= stop) or (words and words in region[begin:stop]))]
         row = replace(old, text=region[begin:stop], lead=pending + region[place:begin])
         if row.text != old.text:
             carried[row.id] = own
@@ -134,8 +136,8 @@ def _owners(old: list[tuple[int, int]], new: list[tuple[int, int]], start: int, 
     return owners
 
 
-def _moved(tie: Tie, offset: int, start: int, end: int, added: int) -> tuple[Tie, bool]:
-    """A tie in the text afterwards (offsets of the cut-out), and whether the edit touched it."""
+def _moved(row: Written, tie: Tie, offset: int, start: int, end: int, added: int) -> tuple[Tie, str | bool]:
+    """A tie in the text afterwards (offsets of the cut-out), and its old words where the edit touched it."""
     begin, stop = tie.start + offset, tie.end + offset
     shift = added - (end - start)
     if stop <= start and not (stop == start == end):
@@ -143,4 +145,4 @@ def _moved(tie: Tie, offset: int, start: int, end: int, added: int) -> tuple[Tie
     if begin >= end and not (begin == start == end):
         return replace(tie, start=begin + shift, end=stop + shift), False
     last = stop + shift if stop >= end else start + added
-    return replace(tie, start=min(begin, start), end=last), True
+    return replace(tie, start=min(begin, start), end=last), row.text[tie.start : tie.end]

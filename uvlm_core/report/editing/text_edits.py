@@ -13,7 +13,7 @@ from uvlm_core.report.document import Sentence as Linked
 from uvlm_core.report.document import split_sentences
 from uvlm_core.report.editing.document import Document
 from uvlm_core.report.editing.facts import SECTION_TITLES, section_title
-from uvlm_core.report.editing.fields import tie_again, tie_generated
+from uvlm_core.report.editing.fields import Carried, tie_again, tie_generated, ties_kept
 from uvlm_core.report.editing.rows import ORDER, SECTION, SENTENCE, SectionRow, Tie, Written
 from uvlm_core.report.editing.splitting import replace_in_body, spans_of
 from uvlm_core.report.links import link_sentence as link_by_text
@@ -143,10 +143,11 @@ class TextEdits(Document):
         changes[SECTION + name] = SectionRow(section.title, tuple(row.id for row in result.rows), result.tail)
         return changes
 
-    def _read_again(self, row: Written, carried: Sequence[tuple[Tie, bool]]) -> Written:
+    def _read_again(self, row: Written, carried: Carried) -> Written:
         """Links and fields of a sentence with another text."""
-        row = self._linked(row, [tie for tie, _ in carried])
-        return replace(row, ties=tie_again(row, carried, self._values, self._facts.labels()))
+        kept = ties_kept(row.text, carried, self._values)
+        row = self._linked(row, kept)
+        return replace(row, ties=tie_again(row, kept, self._values, self._facts.labels()))
 
     def _linked(self, row: Written, ties: Sequence[Tie]) -> Written:
         """Findings and masks as the text tells them; by hand, and of live fields, as they are."""

@@ -1,0 +1,79 @@
+"""Live fields stay with their own lesion, whatever becomes of the words around them."""
+
+from __future__ import annotations
+
+import pytest
+from editing_study import NODULE, Clock, measurement, study
+
+from uvlm_core.report.editing import EditableReport
+
+SMALL = "lung_nodule_2"
+TWO = "There is a 24 mm nodule in the left upper lobe and a 9 mm nodule in the right lower lobe."
+SWAPPED = "There is a 9 mm nodule in the right lower lobe and a 24 mm nodule in the left upper lobe."
+
+
+def report_of(text, **options):
+    return EditableReport.from_study(study(f"Lungs: {text}", **options), Clock())
+
+
+def fields(report, sentence="s1"):
+    return [(field.old, field.segment, field.state) for field in report.sentence(sentence).fields]
+
+
+def paste(report, text):
+    start, end = report.layout().span_of("s1")
+    report.replace_range(start, end - start, text)
+
+
+@pytest.mark.parametrize("rewrite", [lambda report, text: report.edit_sentence("s1", text), paste])
+def test_halves_that_change_places_keep_their_masks(rewrite):
+    report = report_of(TWO)
+    rewrite(report, SWAPPED)
+    assert fields(report) == [("9 mm", SMALL, "current"), ("24 mm", NODULE, "current")]
+    report.apply_measurements([measurement(NODULE, "longest_diameter", 25.6)])
+    assert report.accept_all_fields() == 1
+    assert report.sentence("s1").text == SWAPPED.replace("24 mm", "26 mm")
+
+
+def test_sentences_that_change_places_keep_their_masks():
+    report = report_of("A 24 mm nodule in the left upper lobe. A 9 mm nodule in the right lower lobe.")
+    report.apply_measurements([measurement(NODULE, "longest_diameter", 30.0)])
+    start, end = report.layout().span_of("s1")[0], report.layout().span_of("s2")[1]
+    report.replace_range(start, end - start,
+                         "A 9 mm nodule in the right lower lobe. A 24 mm nodule in the left upper lobe.")
+    told = [(field.old, field.segment, field.state) for sentence in report.sentences for field in sentence.fields]
+    assert told == [("9 mm", SMALL, "current"), ("24 mm", NODULE, "stale")]
+
+
+def test_a_number_that_was_taken_out_does_not_give_its_mask_to_another():
+    report = report_of(TWO)
+    report.edit_sentence("s1", "There is a nodule in the left upper lobe and a 9 mm nodule in the right lower lobe, "
+                               "of the same shape.")
+    assert fields(report) == [("9 mm", SMALL, "current")]
+
+
+def test_two_numbers_typed_over_at_once_are_tied_to_nothing():
+    report = report_of(TWO)
+    report.edit_sentence("s1", "There is a 10 mm nodule in the right lower lobe and a 26 mm nodule in the left lung.")
+    assert fields(report) == []
+
+
+@pytest.mark.parametrize(("text", "old"), [
+    ("Solid 24 mm nodule, left upper lobe, spiculated.", "24 mm"),
+    ("There is a 24mm nodule in the left upper lobe.", "24mm"),
+])
+def test_a_warning_stays_while_the_words_around_the_number_change(text, old):
+    report = report_of("There is a 24 mm nodule in the left upper lobe.")
+    report.apply_measurements([measurement(NODULE, "longest_diameter", 30.0)])
+    report.edit_sentence("s1", text)
+    assert fields(report) == [(old, NODULE, "stale")]
+    assert "stale" in [point.kind for point in report.open_points()]
+
+
+def test_one_number_typed_over_one_is_the_readers_word():
+    report = report_of("There is a 24 mm nodule in the left upper lobe.")
+    report.apply_measurements([measurement(NODULE, "longest_diameter", 30.0)])
+    report.edit_sentence("s1", "There is a 29 mm nodule in the left upper lobe, and it is solid.")
+    assert fields(report) == [("29 mm", NODULE, "current")]
+    report.apply_measurements([measurement(NODULE, "longest_diameter", 33.0)])
+    assert fields(report) == [("29 mm", NODULE, "stale")]
