@@ -11,13 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 from uvlm_core.labels import finding_named
 from uvlm_core.report import wording
 from uvlm_core.report.document import Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
 from uvlm_core.report.measurements import LOBES
+from uvlm_core.report.own_words import (
+    inside,
+    mentions_near,
+    of_something_else,
+    reach,
+    sizes_in,
+    tells_sides_apart,
+)
 from uvlm_core.report.segments import Segment, without_fragments
 
 SIZED = ("diameter",)  # a thickness of fluid or a ratio of the heart is not read off the longest diameter
@@ -44,8 +51,8 @@ _WITHOUT_SIZE = (  # a size in words -> the words without it
 class Grounded:
     """One filled field: characters start .. end of the sentence now read `written`, where the decoder had `generated`.
 
-    `quantity` is longest_diameter, place or side; `segment` is None where no mask that the model is sure of gives the
-    size, which was taken out.
+    `quantity` is longest_diameter, short_axis, place or side; `segment` is None where no mask that the model is sure of
+    gives the size, which was taken out.
     """
 
     quantity: str
@@ -118,24 +125,42 @@ def _fit(mention: Mention, lesion: Segment) -> tuple[bool, bool, float]:
 
 
 def _ground(sentence: Sentence, mention: Mention, own: Sequence[Segment], unsure: Collection[str] = ()) -> None:
-    if own:
-        size = _unmeasured if _largest(own).id in unsure else partial(_size, own=own)
-        changes = [*size(sentence.text, mention), *_place(sentence.text, mention, own),
-                   *_side(sentence.text, mention, own)]
+    text, mentions = sentence.text, label_sentence(sentence.text)
+    if not own:
+        changes = _unmeasured(text, mention, mentions)
+    elif _speaks_of_several(text, mention, mentions):
+        changes = []  # which lesion is which cannot be told
     else:
-        changes = _unmeasured(sentence.text, mention)
+        size = _unmeasured(text, mention, mentions) if _largest(own).id in unsure else _size(text, mention, own)
+        changes = [*size, *_place(text, mention, own), *_side(text, mention, own)]
     _apply(sentence, [change for change in changes if change.generated != change.written])
 
 
-def _unmeasured(text: str, mention: Mention) -> list[Grounded]:
-    """Takes out a size that no mask gives."""
+def _speaks_of_several(text: str, mention: Mention, mentions: Sequence[Mention]) -> bool:
+    """The finding is called present again, in words that do not go on with the same lesions."""
+    own = reach(text, mention)
+    return any(other.finding == mention.finding and other.state == "present" and not inside(other.span, own)
+               for other in mentions)
+
+
+def _unmeasured(text: str, mention: Mention, mentions: Sequence[Mention]) -> list[Grounded]:
+    """Takes out the sizes that no mask gives."""
     if mention.size_mm is None or finding_named(mention.finding).measure not in SIZED:
         return []
-    for pattern, words in _WITHOUT_SIZE:
-        match = pattern.search(text)
-        if match:
-            return [Grounded("longest_diameter", None, *match.span(), match.group(), _cased(words, match.group()))]
-    return []
+    changes = []
+    for size in sizes_in(text):
+        near = mentions_near(text, size.start, size.end, mentions)
+        if of_something_else(text, size.start, size.end) or not any(
+                other.finding == mention.finding and other.state == "present" for other in near):
+            continue
+        for pattern, words in _WITHOUT_SIZE:
+            match = next((match for match in pattern.finditer(text)
+                          if match.start() <= size.start and size.end <= match.end()), None)
+            if match:
+                changes.append(Grounded("longest_diameter", None, *match.span(), match.group(),
+                                        _cased(words, match.group())))
+                break
+    return changes
 
 
 def _largest(segments: Sequence[Segment]) -> Segment:
@@ -143,40 +168,44 @@ def _largest(segments: Sequence[Segment]) -> Segment:
 
 
 def _size(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]:
+    """The size of the largest lesion; none where the sentence gives several, or a distance, a bound, an earlier one."""
     if mention.size_mm is None or finding_named(mention.finding).measure not in SIZED:
         return []
-    match = wording.SIZE.search(text)
-    if match is None:
+    sizes = sizes_in(text)
+    if len(sizes) != 1 or of_something_else(text, sizes[0].start, sizes[0].end):
         return []
-    largest = _largest(own)
-    centimetres = match.group(3).lower().startswith("c")
-    values = [largest.longest_diameter_mm, largest.short_axis_mm or largest.longest_diameter_mm]
-    values = values[: 2 if match.group(2) else 1]  # "24 x 18 mm" keeps its two axes
+    size, largest = sizes[0], _largest(own)
+    short = largest.short_axis_mm or largest.longest_diameter_mm
+    values = [short] if size.short else [largest.longest_diameter_mm, short][: 2 if size.count > 1 else 1]
+    old = text[size.start : size.end]  # "24 x 18 mm" keeps its two axes
+    centimetres = re.search(r"c[a-z]*$", old, re.IGNORECASE)
     numbers = [f"{value / 10:.1f}" if centimetres else f"{round(value)}" for value in values]
-    return [Grounded("longest_diameter", largest.id, *match.span(), match.group(),
+    return [Grounded("short_axis" if size.short else "longest_diameter", largest.id, size.start, size.end, old,
                      f"{' x '.join(numbers)} {'cm' if centimetres else 'mm'}")]
 
 
 def _place(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]:
-    """The lobe in words; the place of the other findings is not measured as finely as it is written."""
+    """The lobe in words, where there is one; the place of the other findings is not measured as finely as it is
+    written."""
     lobes = {name.replace("lung_", "").replace("_", " ") for name in LOBES}  # upper lobe left, ...
     largest = _largest(own)
     if largest.place is None or mention.place is None:
         return []
-    for name, pattern in wording.PLACES:
-        words = name.split()
-        if len(words) == 3 and f"{words[1]} {words[2]} {words[0]}" in lobes:
-            match = pattern.search(text)
-            if match:
-                written = match.group() if name == largest.place else _cased(largest.place, match.group())
-                return [Grounded("place", largest.id, *match.span(), match.group(), written)]
-    return []
+    found = [(match, name) for name, pattern in wording.PLACES for match in pattern.finditer(text)
+             if len(words := name.split()) == 3 and f"{words[1]} {words[2]} {words[0]}" in lobes]
+    if len(found) != 1:  # one of them is of something else
+        return []
+    match, name = found[0]
+    written = match.group() if name == largest.place else _cased(largest.place, match.group())
+    return [Grounded("place", largest.id, *match.span(), match.group(), written)]
 
 
 def _side(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]:
-    """Side words outside of a lobe's name."""
+    """Side words outside of a lobe's name, where the sentence does not tell left from right."""
     sides = {segment.side for segment in own if segment.side}
     if mention.side is None or not sides or not finding_named(mention.finding).lateralised:
+        return []
+    if tells_sides_apart(text):
         return []
     side = "bilateral" if len(sides) > 1 else next(iter(sides))
     taken = [match.span() for _, pattern in wording.PLACES for match in pattern.finditer(text)]
@@ -187,10 +216,11 @@ def _side(text: str, mention: Mention, own: Sequence[Segment]) -> list[Grounded]
         other = "right" if side == "left" else "left"
         rules = (*((pattern, words.format(side=side)) for pattern, words in _ONE),
                  (re.compile(rf"\b{other}\b", re.IGNORECASE), side))
-    changes = []
+    changes, near = [], reach(text, mention)
     for pattern, words in rules:
         for match in pattern.finditer(text):
-            if not any(begin < match.end() and match.start() < end for begin, end in taken):
+            if inside(match.span(), near) and not any(
+                    begin < match.end() and match.start() < end for begin, end in taken):
                 changes.append(Grounded("side", _largest(own).id, *match.span(), match.group(),
                                         _cased(words, match.group())))
                 taken.append(match.span())
