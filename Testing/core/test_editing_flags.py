@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from editing_study import NODULE, Clock, phantom_study, study
+from editing_study import NODULE, Clock, measurement, phantom_study, study
 
 from uvlm_core.errors import EditError, SignedError
 from uvlm_core.report.editing import EditableReport
@@ -66,6 +66,60 @@ def test_a_wrong_size_is_flagged_at_the_number_and_repaired(report):
     assert kinds(report, "s2") == ["size"] and underlined(report, "s2") == "40 mm"
     assert report.quick_fix("s2", 0).title == "Change to 9 mm"
     assert report.sentence("s2").text == "A 9 mm nodule in the right lower lobe." and kinds(report, "s2") == []
+
+
+LUNG = ("lung_nodule", 1, "left", "left upper lobe", 24.0, 18.2)
+LIVER = ("liver_lesion", 1, None, None, 20.0, 18.0)
+FLUID = ("pleural_effusion", 1, "right", None, 150.0, 80.0)
+NODE = ("lymphadenopathy", 1, None, None, 22.0, 12.0)
+
+
+@pytest.mark.parametrize(("text", "masks", "kind", "marked", "suggestion"), [
+    ("There is a 24 mm nodule in the left upper lobe and a 60 mm lesion in the liver.", (LUNG, LIVER), "size", "60 mm",
+     "There is a 24 mm nodule in the left upper lobe and a 20 mm lesion in the liver."),
+    ("A 12 mm nodule in the left upper lobe, 35 mm from the hilum.", (LUNG,), "size", "12 mm",
+     "A 24 mm nodule in the left upper lobe, 35 mm from the hilum."),
+    ("The left upper lobe nodule of formerly 24 mm measures 12 mm.", (LUNG,), "size", "12 mm",
+     "The left upper lobe nodule of formerly 24 mm measures 24 mm."),
+    ("A 40 x 10 mm nodule in the left upper lobe.", (LUNG,), "size", "40 x 10 mm",
+     "A 24 x 18 mm nodule in the left upper lobe."),
+    ("A nodule of 40 mm and 7 mm in the left upper lobe.", (LUNG,), "size", "40 mm", None),
+    ("A nodule smaller than 5 mm in the left upper lobe.", (LUNG,), "size", "nodule", None),
+    ("An enlarged lymph node measuring 30 mm in short axis.", (NODE,), "size", "30 mm",
+     "An enlarged lymph node measuring 12 mm in short axis."),
+    ("There is a nodule in the right upper lobe and a right pleural effusion.", (LUNG, FLUID), "side", "right",
+     "There is a nodule in the left upper lobe and a right pleural effusion."),
+    ("There is a right pleural effusion and a nodule in the right upper lobe.", (LUNG, FLUID), "side", "right",
+     "There is a right pleural effusion and a nodule in the left upper lobe."),
+    ("A right lung nodule with pleural effusion.", (LUNG, FLUID), "side", "right", None),
+    ("A nodule in the right lung; the right hilum is not enlarged.", (LUNG,), "side", "right",
+     "A nodule in the left lung; the right hilum is not enlarged."),
+    ("A nodule in the RUL.", (LUNG,), None, None, None),
+])
+def test_a_repair_changes_only_what_is_the_findings_own(text, masks, kind, marked, suggestion):
+    report = EditableReport.from_study(study(f"Lungs: {text}", segments=masks), Clock())
+    found = [flag for flag in report.sentence("s1").flags if flag.kind in ("side", "size")]
+    assert [flag.kind for flag in found] == ([kind] if kind else [])
+    if kind:
+        assert text[found[0].start : found[0].end] == marked and found[0].suggestion == suggestion
+
+
+@pytest.mark.parametrize(("text", "masks"), [
+    ("An enlarged lymph node measuring 12 mm in short axis.", (NODE,)),
+    ("A 24 mm nodule in the left upper lobe, 45 mm from the hilum.", (LUNG,)),
+    ("A 24 mm nodule in the left upper lobe, previously 45 mm.", (LUNG,)),
+])
+def test_a_short_axis_a_distance_and_an_earlier_size_are_not_flagged(text, masks):
+    report = EditableReport.from_study(study(f"Lungs: {text}", segments=masks), Clock())
+    assert kinds(report, "s1") == []
+
+
+def test_a_stale_field_hides_only_the_flag_of_its_own_number():
+    text = "There is a 20 mm lesion in the liver and a 90 mm nodule in the left lung."
+    report = EditableReport.from_study(study(f"Lungs: {text}", segments=(LUNG, LIVER)), Clock())
+    report.apply_measurements([measurement("liver_lesion_1", "longest_diameter", 33.0)])
+    assert [field.state for field in report.sentence("s1").fields] == ["stale"]
+    assert kinds(report, "s1") == ["size"] and underlined(report, "s1") == "90 mm"
 
 
 def test_presence_both_ways(report):

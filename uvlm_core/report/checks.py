@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from uvlm_core.labels import finding_named, regions
 from uvlm_core.report import wording
 from uvlm_core.report.document import IMPRESSION, Report, Sentence
 from uvlm_core.report.labeler import Mention, label_sentence
 from uvlm_core.report.links import segments_of
+from uvlm_core.report.own_words import (
+    Size,
+    inside,
+    is_distance_or_earlier,
+    own_side_words,
+    own_sizes,
+    reach,
+    side_words,
+    sizes_in,
+)
 from uvlm_core.report.segments import Segment
 
 PRIOR = re.compile(
@@ -155,41 +165,75 @@ def _side_flags(sentence: Sentence, mention: Mention, own: list[Segment]) -> lis
     if one_of_both or (mention.side in ("left", "right") and mention.side not in sides):
         actual = next(iter(sides - {None}))
         named = re.search(rf"\b{actual}\b", sentence.text, re.IGNORECASE)  # of something else: no word can be exchanged
-        fixed = None if one_of_both or named else _with_side(sentence.text, mention.side, actual)
+        fixed = None if one_of_both or named else _with_side(sentence.text, mention, actual)
         return [Flag("side", f"The text says {mention.side}, {lies} on the {actual}"
                      f"{' (' + ', '.join(places) + ')' if places else ''}.", sentence.id, mention.finding, actual,
-                     mention.side, fixed if fixed != sentence.text else None)]
+                     mention.side, fixed)]
     if not _no_mask_in_lobe(mention, own):
         return []
     return [Flag("side", f"The text says {mention.place}, {lies} in the {' and the '.join(places)}.", sentence.id,
                  mention.finding, ", ".join(places), mention.place)]
 
 
-def _with_side(text: str, old: str, new: str) -> str | None:
-    """The sentence with the side exchanged; None where it names a lobe that the other side does not have."""
-    if re.search(r"\b(middle lobe|lingula\w*)\b", text, re.IGNORECASE):
+def _with_side(text: str, mention: Mention, new: str) -> str | None:
+    """The sentence with the side words of a mention exchanged; None where they are not its own alone, or where it names
+    a lobe that the other side does not have."""
+    near, own = reach(text, mention), own_side_words(text, mention)
+    shared = any(other.finding != mention.finding and inside(other.span, near) for other in label_sentence(text))
+    told = {side for span, side in side_words(text) if inside(span, near)}
+    if not own or shared or told != {mention.side}:
         return None
-
-    def swap(match: re.Match) -> str:
-        return new.capitalize() if match.group()[0].isupper() else new
-
-    return re.sub(rf"\b{old}\b", swap, text, flags=re.IGNORECASE)
+    for start, end in reversed(own):
+        if text[start:end].lower() != mention.side:  # middle lobe, lingula, RUL
+            return None
+        text = text[:start] + (new.capitalize() if text[start].isupper() else new) + text[end:]
+    return text
 
 
 def _size_flags(sentence: Sentence, mention: Mention, segments: Sequence[Segment]) -> list[Flag]:
     if mention.size_mm is None or finding_named(mention.finding).measure not in SIZED:
         return []
-    sized = [segment for segment in segments_of(mention, segments) if segment.longest_diameter_mm is not None]
-    if not sized:
+    text = sentence.text
+    own = own_sizes(text, mention, label_sentence(text))
+    alike = [size for size in sizes_in(text) if size.value == mention.size_mm]
+    said = mention.size_mm
+    if alike and all(is_distance_or_earlier(text, size.start, size.end) for size in alike):
+        if not own:
+            return []
+        said = max(size.value for size in own)
+    short = any(size.short for size in own or alike if size.value == said)
+    lesion = _lesion_of(mention, said, short, segments)
+    if lesion is None:
         return []
-    measured = sized[0].longest_diameter_mm
-    gap = abs(measured - mention.size_mm)
+    measured = lesion.short_axis_mm if short else lesion.longest_diameter_mm
+    gap = abs(measured - said)
     if gap <= LEAST_MM or gap <= LARGEST_RATIO * measured:
         return []
-    size = r"\d+(?:[.,]\d+)?(\s*[x×]\s*\d+(?:[.,]\d+)?)*\s*-?(mm|cm)\b"
-    fixed = re.sub(size, f"{round(measured)} mm", sentence.text, count=1)
-    return [Flag("size", f"The text says {mention.size_mm:g} mm, the mask measures {measured:.0f} mm.", sentence.id,
-                 mention.finding, f"{measured:.0f} mm", f"{mention.size_mm:g} mm", fixed)]
+    axis = " in short axis" if short else ""
+    alone = len(own) == 1 and own[0].value == said
+    return [Flag("size", f"The text says {said:g} mm, the mask measures {measured:.0f} mm{axis}.", sentence.id,
+                 mention.finding, f"{measured:.0f} mm", f"{said:g} mm",
+                 _with_size(text, own[0], lesion) if alone else None)]
+
+
+def _lesion_of(mention: Mention, said: float, short: bool, segments: Sequence[Segment]) -> Segment | None:
+    """The mask that a mention means, by its short axis where the text gives that."""
+    if not short:
+        sized = [segment for segment in segments_of(replace(mention, size_mm=said), segments)
+                 if segment.longest_diameter_mm is not None]
+        return sized[0] if sized else None
+    sized = [segment for segment in segments_of(replace(mention, size_mm=None), segments)
+             if segment.short_axis_mm is not None]
+    return min(sized, key=lambda segment: abs(segment.short_axis_mm - said), default=None)
+
+
+def _with_size(text: str, size: Size, lesion: Segment) -> str:
+    """The sentence with what the mask measures in the place of one size: as many axes as the text gives, of two."""
+    values = [lesion.short_axis_mm] if size.short else [lesion.longest_diameter_mm]
+    if size.count == 2 and lesion.short_axis_mm is not None:
+        values.append(lesion.short_axis_mm)
+    words = " x ".join(f"{round(value)}" for value in values)
+    return f"{text[:size.start]}{words} mm{text[size.end:]}"
 
 
 def _unseen(sentence: Sentence, section: str, mentions: Sequence[Mention], imaged: Sequence[str]) -> list[Flag]:

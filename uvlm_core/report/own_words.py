@@ -11,10 +11,11 @@ from uvlm_core.report.labeler import Mention
 
 Span = tuple[int, int]
 
-# a bound, a distance or an earlier size is not what a mask measures now
-_ELSE_BEFORE = re.compile(
-    r"(\b(previous(ly)?|prior|formerly|was|from)( (measured|measuring|at|of))?|\bdistance( of)?|\bthan|\bexceed\w*|"
-    r"\bbelow|\bunder|\bover|\babove|\bat (least|most)|\bwithin|[<>≤≥])[\s:(]*$", re.IGNORECASE)
+# a distance or an earlier size is not what a mask measures now, and a bound is no measurement
+_ELSE_BEFORE = re.compile(r"(\b(previous(ly)?|prior|formerly|was|from)( (measured|measuring|at|of))?|\bdistance( of)?)"
+                          r"[\s:(]*$", re.IGNORECASE)
+_BOUND = re.compile(r"(\bthan|\bexceed\w*|\bbelow|\bunder|\bover|\babove|\bat (least|most)|\bwithin|[<>≤≥])[\s:(]*$",
+                    re.IGNORECASE)
 _ELSE_AFTER = re.compile(
     r"^[\s-]*(slices?|sections?|thick\w*|in (thickness|depth)|from|above|below|apart|away|distan\w+|deep|interval|cuts?"
     r"|previously|formerly|before)\b", re.IGNORECASE)
@@ -40,9 +41,14 @@ class Size:
     short: bool
 
 
+def is_distance_or_earlier(text: str, start: int, end: int) -> bool:
+    """A number at `start` to `end` is no size, or one of an earlier scan."""
+    return bool(_ELSE_BEFORE.search(text, 0, start) or _ELSE_AFTER.search(text[end:]))
+
+
 def of_something_else(text: str, start: int, end: int) -> bool:
     """A number at `start` to `end` is a bound, a distance or an earlier size."""
-    return bool(_ELSE_BEFORE.search(text, 0, start) or _ELSE_AFTER.search(text[end:]))
+    return bool(_BOUND.search(text, 0, start)) or is_distance_or_earlier(text, start, end)
 
 
 def sizes_in(text: str) -> list[Size]:
@@ -102,20 +108,25 @@ def tells_sides_apart(text: str) -> bool:
 
 
 def side_words(text: str) -> list[tuple[Span, str]]:
-    """(characters, left, right or both) of each word for a side, also within the name of a lobe."""
+    """(characters, left, right or bilateral) of each word for a side, also within the name of a lobe."""
     barred = [match.span() for match in wording.NO_SIDE.finditer(text)]
     found = []
     for match in wording.SIDE.finditer(text):
-        word = match.group().lower()
-        side = "left" if word.startswith("lingula") else "right" if word == "middle lobe" else word
+        first = match.group()[0].lower()  # left, lingula, LUL, right, middle lobe, RML, bilateral, both
         if not any(begin <= match.start() < end for begin, end in barred):
-            found.append((match.span(), side if side in ("left", "right") else "both"))
+            found.append((match.span(), {"l": "left", "r": "right", "m": "right"}.get(first, "bilateral")))
     for name, pattern in wording.PLACES:
         side = name.split()[0]
         found += [(match.span(), side) for match in pattern.finditer(text)
                   if side in ("left", "right") and not any(begin < match.end() and match.start() < end
                                                            for (begin, end), _ in found)]
     return sorted(found)
+
+
+def own_side_words(text: str, mention: Mention) -> list[Span]:
+    """The words that give the side of a mention, in reading order."""
+    near = reach(text, mention)
+    return [span for span, side in side_words(text) if side == mention.side and inside(span, near)]
 
 
 def inside(span: Span, spans: Sequence[Span]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,6 +13,7 @@ from uvlm_core.report.document import Sentence as Checked
 from uvlm_core.report.editing.fields import Field
 from uvlm_core.report.editing.rows import DismissedFlag, Written
 from uvlm_core.report.labeler import Mention, label_sentence
+from uvlm_core.report.own_words import own_side_words, own_sizes
 from uvlm_core.report.segments import Segment
 
 MASK_REMOVED = "mask_removed"
@@ -53,14 +53,15 @@ def flags_of_sentence(row: Written, section: str, fields: Sequence[Field], rows:
                       has_prior: bool) -> list[Flag]:
     """The flags that a sentence has by itself.
 
-    A size is not flagged where its field is stale: accepting the field repairs it. Sentences about the field of view
-    are made by rule and not checked.
+    A size is not flagged where the field at it is stale: accepting the field repairs it. Sentences about the field of
+    view are made by rule and not checked.
     """
     if section == FIELD_OF_VIEW:
         return []
     found = sentence_flags(Checked(row.id, row.text), section, mentions_of(row.text), rows, segments, imaged, has_prior)
-    stale = any(field.state == "stale" for field in fields)
-    flags = [located(flag, row.text) for flag in found if not (stale and flag.kind == "size")]
+    stale = [field for field in fields if field.state == "stale"]
+    flags = [flag for flag in (located(contradiction, row.text) for contradiction in found)
+             if flag.kind != "size" or not any(field.start < flag.end and flag.start < field.end for field in stale)]
     lost = [name for name in row.segments if name in gone]
     if lost:
         titles = " and ".join(f"'{gone[name]}'" for name in lost)
@@ -85,19 +86,22 @@ def of_whole_report(flag: Contradiction) -> Flag:
 
 
 def _place(flag: Contradiction, text: str) -> tuple[int, int]:
-    if flag.kind == "side" and flag.found:
-        words = {"left": r"left|lingula\w*", "right": r"right|middle lobe"}.get(flag.found, re.escape(flag.found))
-        match = re.search(rf"\b({words})\b", text, re.IGNORECASE)
-        if match:
-            return match.span()
-    if flag.kind == "size":
-        match = wording.SIZE.search(text)
-        if match:
-            return match.span()
     if flag.kind == "prior" and flag.found and flag.found in text:
         return text.index(flag.found), text.index(flag.found) + len(flag.found)
-    spans = [mention.span for mention in mentions_of(text) if mention.finding == flag.finding]
-    return spans[0] if spans else (0, len(text))
+    own = [mention for mention in mentions_of(text) if mention.finding == flag.finding]
+    for mention in own:
+        spans = []
+        if flag.kind == "size":
+            spans = [(size.start, size.end) for size in own_sizes(text, mention, mentions_of(text))
+                     if f"{size.value:g} mm" == flag.found]
+        elif flag.kind == "side" and mention.side == flag.found:
+            spans = own_side_words(text, mention)
+        elif flag.kind == "side" and mention.place == flag.found:
+            spans = [match.span() for name, pattern in wording.PLACES if name == flag.found
+                     for match in pattern.finditer(text)]
+        if spans:
+            return min(spans, key=lambda span: max(mention.span[0] - span[1], span[0] - mention.span[1]))
+    return own[0].span if own else (0, len(text))
 
 
 def with_dismissals(flags: Sequence[Flag], dismissed: Sequence[DismissedFlag]) -> tuple[Flag, ...]:
