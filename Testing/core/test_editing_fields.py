@@ -77,3 +77,39 @@ def test_one_number_typed_over_one_is_the_readers_word():
     assert fields(report) == [("29 mm", NODULE, "current")]
     report.apply_measurements([measurement(NODULE, "longest_diameter", 33.0)])
     assert fields(report) == [("29 mm", NODULE, "stale")]
+
+
+LUNG = ("lung_nodule", 1, "left", "left upper lobe", 20.0, 18.2)
+LIVER = ("liver_lesion", 1, None, None, 23.0, 22.0)
+
+
+def test_a_number_is_tied_to_a_mask_of_what_it_speaks_of():
+    report = report_of("There is a 24 mm nodule in the left upper lobe and a 12 mm lesion in the liver.",
+                       segments=(LUNG, LIVER))
+    assert fields(report) == [("24 mm", NODULE, "current")]
+    report.edit_sentence("s1", "There is a 31 mm lesion in the liver.")
+    assert fields(report) == [] and report.sentence("s1").segments == ("liver_lesion_1",)
+    report.edit_sentence("s1", "Liver lesion measuring 23 mm and lung nodule.")
+    assert fields(report) == [("23 mm", "liver_lesion_1", "current")]
+
+
+@pytest.mark.parametrize(("text", "tied"), [
+    ("The nodule in the left upper lobe measures 12 mm, previously 20 mm.", []),
+    ("The nodule in the left upper lobe measures 20 mm (prior 20 mm).", ["20 mm"]),
+    ("The nodule in the left upper lobe, formerly measuring 20 mm, is solid.", []),
+    ("The nodule in the left upper lobe was 20 mm.", []),
+])
+def test_an_earlier_size_does_not_follow_the_mask(text, tied):
+    report = report_of(text, segments=(LUNG,))
+    assert [field.old for field in report.sentence("s1").fields] == tied
+    report.edit_sentence("s1", f"In short: {text}")
+    assert [field.old for field in report.sentence("s1").fields] == tied
+
+
+def test_a_mask_that_the_reader_unlinked_is_not_tied_again():
+    report = report_of("There is a 24 mm nodule in the left upper lobe.", segments=(
+        ("lung_nodule", 1, "left", "left upper lobe", 24.3, 18.2), ("lung_nodule", 3, "left", None, 40.0, 22.0)))
+    report.link_sentence("s1", ["lung_nodule_3"])
+    assert fields(report) == []
+    report.link_sentence("s1", None)
+    assert fields(report) == [("24 mm", NODULE, "current")]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from uvlm_core.labels import findings
+from uvlm_core.labels import finding_named, findings
 from uvlm_core.report.checks import LARGEST_RATIO, LEAST_MM, SIZED
 from uvlm_core.report.editing.expressions import (
     DENSITY,
@@ -18,6 +19,8 @@ from uvlm_core.report.editing.expressions import (
     rendered,
 )
 from uvlm_core.report.editing.rows import Tie, Written
+from uvlm_core.report.labeler import Mention, label_sentence
+from uvlm_core.report.own_words import mentions_near, of_something_else
 
 # a number in the text may differ from the mask by so much and still mean it; a ratio's 0.05 is nearly a tenth
 _LEAST = {DIAMETER: LEAST_MM, SHORT_AXIS: LEAST_MM, VOLUME: 1.0, DENSITY: 10.0, RATIO: 0.05}
@@ -79,23 +82,24 @@ def values_now(tie: Tie, values: Values) -> tuple[float, ...] | None:
 
 def tie_generated(row: Written, values: Values, labels: Mapping[str, str]) -> tuple[Tie, ...]:
     """Ties the measurements of a generated sentence to its linked masks: those that were filled in from a mask, and
-    those near what a mask measures; also to another mask of the finding that measures just what the text says. A number
-    far from every mask is left to the checks.
+    those near what a mask measures; also to another mask of the finding that measures just what the text says, unless
+    the reader chose the masks. A number far from every mask is left to the checks.
 
     Args:
         labels: segment id -> label.
     """
-    filled = {entry["start"]: entry["segment"] for entry in row.grounded}
+    filled = {entry["start"]: entry["segment"] for entry in row.grounded} if row.text == row.generated_text else {}
     taken: list[tuple[str, str]] = []
     ties = []
-    for expression in find_expressions(row.text):
-        choices = _choices(expression, row.segments, values, labels, taken)
+    for expression in _expressions(row.text):
+        choices = _choices(row.text, expression, row.segments, values, labels, taken)
         own = filled.get(expression.start)
-        name = own if own in values and _measured(own, expression, values) else next(
+        allowed = own in values and (own in row.segments or not row.links_by_hand)
+        name = own if allowed and _measured(own, expression, values) else next(
             (name for name in choices if _near(expression, values[name])), None)
-        if name is None:
+        if name is None and not row.links_by_hand:
             others = [name for name, label in labels.items() if label in _labels_of(row)]
-            name = next((name for name in _choices(expression, others, values, labels, taken)
+            name = next((name for name in _choices(row.text, expression, others, values, labels, taken)
                          if _says(expression, row.text, values[name])), None)
         if name is not None:
             taken.append((name, expression.quantities[0]))
@@ -103,14 +107,15 @@ def tie_generated(row: Written, values: Values, labels: Mapping[str, str]) -> tu
     return tuple(ties)
 
 
-def ties_kept(text: str, carried: Carried, values: Values) -> tuple[Tie, ...]:
+def ties_kept(text: str, carried: Carried, values: Values, labels: Mapping[str, str]) -> tuple[Tie, ...]:
     """The old ties of a sentence that still stand in its text after an edit, as they are there.
 
     A tie goes where its measurement went: first where it was not touched, then where the same words stand again (also
     in another order; a warning that was open stays open). A number counts as typed over another one only where no
-    other could be meant: it is the reader's word then, until the mask changes again.
+    other could be meant, and where it speaks of the same finding: it is the reader's word then, until the mask changes
+    again.
     """
-    expressions = find_expressions(text)
+    expressions = _expressions(text)
     partners: dict[int, tuple[Tie, bool]] = {}  # number of an expression -> its tie, whether it was typed over
     free = list(carried)
 
@@ -118,15 +123,20 @@ def ties_kept(text: str, carried: Carried, values: Values) -> tuple[Tie, ...]:
         return [entry for entry in free if entry[0].start < place.end and place.start < entry[0].end
                 and _alike(entry[0].quantities, place.quantities)]
 
+    def of_finding(place: Expression, entries: list) -> list[tuple[Tie, str | bool]]:
+        return [entry for entry in entries if _is_spoken_of(text, place, labels.get(entry[0].segment))]
+
     for number, place in enumerate(expressions):
         untouched = [entry for entry in at(place) if not entry[1]]
         same = [entry for entry in at(place) if entry[1] and _bare(entry[1]) == _bare(text[place.start : place.end])]
+        same = same if len(same) == 1 else of_finding(place, same)
         if untouched or len(same) == 1:
             partners[number] = ((untouched or same)[0][0], False)
             free.remove((untouched or same)[0])
     rest = {number: at(place) for number, place in enumerate(expressions) if number not in partners}
     for number, own in rest.items():
-        if len(own) == 1 and not any(own[0] in others for other, others in rest.items() if other != number):
+        if len(own) == 1 and of_finding(expressions[number], own) and not any(
+                own[0] in others for other, others in rest.items() if other != number):
             partners[number] = (own[0][0], True)
     return tuple(replace(tie, start=expressions[number].start, end=expressions[number].end,
                          known=(values_now(tie, values) if typed else None) or tie.known)
@@ -139,10 +149,10 @@ def tie_again(row: Written, kept: Sequence[Tie], values: Values, labels: Mapping
     ties = list(kept)
     taken = [(tie.segment, tie.quantities[0]) for tie in ties]
     starts = {tie.start for tie in ties}
-    for expression in find_expressions(row.text):
+    for expression in _expressions(row.text):
         if expression.start in starts:
             continue
-        for name in _choices(expression, row.segments, values, labels, taken):
+        for name in _choices(row.text, expression, row.segments, values, labels, taken):
             if _says(expression, row.text, values[name]):
                 ties.append(_tie(expression, name, values))
                 taken.append((name, expression.quantities[0]))
@@ -159,12 +169,32 @@ def _measured(segment: str, expression: Expression, values: Values) -> bool:
     return all(name in values.get(segment, {}) for name in expression.quantities)
 
 
-def _choices(expression, segments, values: Values, labels, taken) -> list[str]:
-    """Linked masks with this measurement, nearest first, without those that another number of the sentence gives."""
+def _expressions(text: str) -> list[Expression]:
+    """The measurements of a sentence without those of something else: a mask measures what is there now."""
+    return [entry for entry in find_expressions(text) if not of_something_else(text, entry.start, entry.end)]
+
+
+def _choices(text: str, expression, segments, values: Values, labels, taken) -> list[str]:
+    """Linked masks with this measurement, nearest first, of what the number speaks of, without those that another
+    number of the sentence gives."""
     own = [name for name in segments if _measured(name, expression, values)
            and (name, expression.quantities[0]) not in taken
-           and (expression.quantities[0] not in (DIAMETER, SHORT_AXIS) or _sized(labels.get(name)))]
+           and (expression.quantities[0] not in (DIAMETER, SHORT_AXIS) or _sized(labels.get(name)))
+           and _is_spoken_of(text, expression, labels.get(name))]
     return sorted(own, key=lambda name: abs(values[name][expression.quantities[0]] - expression.values[0]))
+
+
+def _is_spoken_of(text: str, expression: Expression, label: str | None) -> bool:
+    """The number stands at a mention of this label's finding; organs and drawn masks may have any."""
+    known = {finding.label for finding in findings()} - {None, "heart"}
+    mentions = _mentions(text)
+    near = mentions_near(text, expression.start, expression.end, mentions)
+    return label not in known or not near or label in {finding_named(mention.finding).label for mention in near}
+
+
+@lru_cache(maxsize=4096)
+def _mentions(text: str) -> tuple[Mention, ...]:
+    return tuple(label_sentence(text))
 
 
 def _near(expression: Expression, own: Mapping[str, float]) -> bool:

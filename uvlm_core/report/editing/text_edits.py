@@ -145,9 +145,10 @@ class TextEdits(Document):
 
     def _read_again(self, row: Written, carried: Carried) -> Written:
         """Links and fields of a sentence with another text."""
-        kept = ties_kept(row.text, carried, self._values)
+        labels = self._facts.labels()
+        kept = ties_kept(row.text, carried, self._values, labels)
         row = self._linked(row, kept)
-        return replace(row, ties=tie_again(row, kept, self._values, self._facts.labels()))
+        return replace(row, ties=tie_again(row, kept, self._values, labels))
 
     def _linked(self, row: Written, ties: Sequence[Tie]) -> Written:
         """Findings and masks as the text tells them; by hand, and of live fields, as they are."""
