@@ -113,3 +113,41 @@ def test_a_mask_that_the_reader_unlinked_is_not_tied_again():
     assert fields(report) == []
     report.link_sentence("s1", None)
     assert fields(report) == [("24 mm", NODULE, "current")]
+
+
+def type_over(report, old, new):
+    """Key by key: the old letters from the last to the first, then the new ones."""
+    start = report.layout().span_of("s1")[0] + report.sentence("s1").text.index(old)
+    for number in reversed(range(len(old))):
+        report.replace_range(start + number, 1, "")
+    for number, letter in enumerate(new):
+        report.replace_range(start + number, 0, letter)
+
+
+@pytest.mark.parametrize("text", [
+    "Several nodules are seen in both lungs, the largest measuring 24 mm.",
+    "There are multiple nodules in both lungs, the largest 24 mm in diameter.",
+])
+def test_a_number_on_the_way_to_another_ties_nothing(text):
+    report = report_of(text, segments=(("lung_nodule", 1, "left", "left upper lobe", 24.3, 18.2),
+                                       ("lung_nodule", 2, "right", "right lower lobe", 3.2, 3.0)))
+    type_over(report, "24", "30")
+    assert fields(report) == [("30 mm", NODULE, "current")] and report.sentence("s1").segments == (NODULE,)
+    report.apply_measurements([measurement(SMALL, "longest_diameter", 4.1)])
+    assert report.accept_all_fields() == 0
+    report.apply_measurements([measurement(NODULE, "longest_diameter", 33.0)])
+    assert fields(report) == [("30 mm", NODULE, "stale")]
+    assert len([change for change in report.changes if change.kind == "edit_sentence"]) == 1
+    report.undo()
+    assert fields(report) == [("24 mm", NODULE, "stale")]
+
+
+def test_a_number_typed_in_a_new_sentence_ties_only_what_it_says_at_last():
+    report = report_of("Nodules.", segments=(("lung_nodule", 1, "left", "left upper lobe", 24.3, 18.2),
+                                             ("lung_nodule", 2, "right", "right lower lobe", 3.2, 3.0)))
+    start = report.layout().span_of("s1")[1]
+    report.replace_range(start, 0, " A nodule of  mm.")
+    new = report.sentences[1].id
+    for letter in "30":
+        report.replace_range(report.layout().text.index(" mm."), 0, letter)
+    assert report.sentence(new).text == "A nodule of 30 mm." and report.sentence(new).fields == ()

@@ -116,6 +116,11 @@ class History:
             self.redo_stack.clear()
         return change
 
+    def before_typing(self, time: datetime, kind: str, target: str) -> Patch:
+        """What the typing that goes on has changed until now, {} where it would be a new one."""
+        last = self._typing_goes_on(time, kind, target, {})
+        return {} if last is None else last.patch
+
     def _typing_goes_on(self, time: datetime, kind: str, target: str | None, patch: Patch) -> Change | None:
         last = self.changes[-1] if self.changes else None
         if (self._typed is None or last is None or not self.undo_stack or self.undo_stack[-1] != last.number

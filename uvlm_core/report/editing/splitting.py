@@ -136,6 +136,12 @@ def _owners(old: list[tuple[int, int]], new: list[tuple[int, int]], start: int, 
     return owners
 
 
+def ties_in(row: Written, text: str) -> list[tuple[Tie, str | bool]]:
+    """The ties of a sentence in another text of it, each with its old words where the difference touches it."""
+    start, end, new = _narrowed(row.text, 0, len(row.text), text)
+    return [_moved(row, tie, 0, start, end, len(new)) for tie in row.ties]
+
+
 def _moved(row: Written, tie: Tie, offset: int, start: int, end: int, added: int) -> tuple[Tie, str | bool]:
     """A tie in the text afterwards (offsets of the cut-out), and its old words where the edit touched it."""
     begin, stop = tie.start + offset, tie.end + offset

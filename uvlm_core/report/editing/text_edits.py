@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from uvlm_core.errors import EditError
@@ -14,8 +15,9 @@ from uvlm_core.report.document import split_sentences
 from uvlm_core.report.editing.document import Document
 from uvlm_core.report.editing.facts import SECTION_TITLES, section_title
 from uvlm_core.report.editing.fields import Carried, tie_again, tie_generated, ties_kept
+from uvlm_core.report.editing.history import stamp
 from uvlm_core.report.editing.rows import ORDER, SECTION, SENTENCE, SectionRow, Tie, Written
-from uvlm_core.report.editing.splitting import replace_in_body, spans_of
+from uvlm_core.report.editing.splitting import replace_in_body, spans_of, ties_in
 from uvlm_core.report.links import link_sentence as link_by_text
 
 IMPRESSION = "impression"
@@ -59,7 +61,7 @@ class TextEdits(Document):
         changes: dict[str, Any] = {}
         for number, (name, begin, stop) in enumerate(touched):
             low = layout.bodies[name][0]
-            changes.update(self._rewriting(name, begin - low, stop - low, "" if number else clean))
+            changes.update(self._rewriting(name, begin - low, stop - low, "" if number else clean, typing=True))
         ids = tuple(key[len(SENTENCE):] for key in changes if key.startswith(SENTENCE)
                     and changes[key] != self._cells.get(key))
         before, after = self._words(changes)
@@ -129,19 +131,31 @@ class TextEdits(Document):
 
     # ---- how it is done
 
-    def _rewriting(self, name: str, start: int, end: int, text: str) -> dict[str, Any]:
+    def _rewriting(self, name: str, start: int, end: int, text: str, typing: bool = False) -> dict[str, Any]:
         """The cells after a replacement in a section's text."""
         section = self._section_row(name)
         result = replace_in_body(self._rows(name), section.tail, start, end, text, self._new_id)
-        now, changes = self._now(), {}
+        time, changes = self._clock(), {}
         for row in result.rows:
             if row.id in result.carried:
-                row = self._read_again(replace(row, changed=now), result.carried[row.id])
+                carried = result.carried[row.id]
+                if typing and len(result.carried) == 1 and not result.removed:
+                    carried = self._carried_from_before(row, carried, time)
+                row = self._read_again(replace(row, changed=stamp(time)), carried)
             if self._cells.get(SENTENCE + row.id) != row:
                 changes[SENTENCE + row.id] = row
         changes.update((SENTENCE + name, None) for name in result.removed)
         changes[SECTION + name] = SectionRow(section.title, tuple(row.id for row in result.rows), result.tail)
         return changes
+
+    def _carried_from_before(self, row: Written, carried: Carried, time: datetime) -> Carried:
+        """While a sentence is typed in, its ties come from what it was before: a number that is there for a moment, as
+        the 3 on the way from 24 to 30, neither takes nor loses one."""
+        patch = self._history.before_typing(time, "edit_sentence", row.id)
+        if SENTENCE + row.id not in patch:
+            return carried
+        before = patch[SENTENCE + row.id][0]
+        return [] if before is None else ties_in(before, row.text)
 
     def _read_again(self, row: Written, carried: Carried) -> Written:
         """Links and fields of a sentence with another text."""
