@@ -94,14 +94,14 @@ NODE = ("lymphadenopathy", 1, None, None, 22.0, 12.0)
     ("A right lung nodule with pleural effusion.", (LUNG, FLUID), "side", "right", None),
     ("A nodule in the right lung; the right hilum is not enlarged.", (LUNG,), "side", "right",
      "A nodule in the left lung; the right hilum is not enlarged."),
-    ("A nodule in the RUL.", (LUNG,), None, None, None),
+    ("A nodule in the RUL.", (LUNG,), "side", "RUL", None),
+    ("A nodule in the right lower lobe; the left lung is clear.", (LUNG,), "side", "right", None),
 ])
 def test_a_repair_changes_only_what_is_the_findings_own(text, masks, kind, marked, suggestion):
     report = EditableReport.from_study(study(f"Lungs: {text}", segments=masks), Clock())
     found = [flag for flag in report.sentence("s1").flags if flag.kind in ("side", "size")]
-    assert [flag.kind for flag in found] == ([kind] if kind else [])
-    if kind:
-        assert text[found[0].start : found[0].end] == marked and found[0].suggestion == suggestion
+    assert [flag.kind for flag in found] == [kind]
+    assert text[found[0].start : found[0].end] == marked and found[0].suggestion == suggestion
 
 
 @pytest.mark.parametrize(("text", "masks"), [

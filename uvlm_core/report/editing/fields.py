@@ -54,6 +54,12 @@ class Field:
     state: str
 
 
+@lru_cache(maxsize=4096)
+def mentions_of(text: str) -> tuple[Mention, ...]:
+    """`label_sentence`, remembered."""
+    return tuple(label_sentence(text))
+
+
 def fields_of(row: Written, values: Values) -> tuple[Field, ...]:
     """The fields of a sentence against what the masks measure now."""
     if not row.ties:
@@ -187,14 +193,8 @@ def _choices(text: str, expression, segments, values: Values, labels, taken) -> 
 def _is_spoken_of(text: str, expression: Expression, label: str | None) -> bool:
     """The number stands at a mention of this label's finding; organs and drawn masks may have any."""
     known = {finding.label for finding in findings()} - {None, "heart"}
-    mentions = _mentions(text)
-    near = mentions_near(text, expression.start, expression.end, mentions)
+    near = mentions_near(text, expression.start, expression.end, mentions_of(text))
     return label not in known or not near or label in {finding_named(mention.finding).label for mention in near}
-
-
-@lru_cache(maxsize=4096)
-def _mentions(text: str) -> tuple[Mention, ...]:
-    return tuple(label_sentence(text))
 
 
 def _near(expression: Expression, own: Mapping[str, float]) -> bool:

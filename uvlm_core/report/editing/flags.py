@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from uvlm_core.report import wording
 from uvlm_core.report.checks import Flag as Contradiction
 from uvlm_core.report.checks import sentence_flags
 from uvlm_core.report.document import Sentence as Checked
-from uvlm_core.report.editing.fields import Field
+from uvlm_core.report.editing.fields import Field, mentions_of
 from uvlm_core.report.editing.rows import DismissedFlag, Written
-from uvlm_core.report.labeler import Mention, label_sentence
 from uvlm_core.report.own_words import own_side_words, own_sizes
 from uvlm_core.report.segments import Segment
 
@@ -40,12 +38,6 @@ class Flag:
     def key(self) -> DismissedFlag:
         """What it is dismissed by."""
         return DismissedFlag(self.kind, self.sentence, self.finding, self.expected, self.found)
-
-
-@lru_cache(maxsize=4096)
-def mentions_of(text: str) -> tuple[Mention, ...]:
-    """`label_sentence`, remembered."""
-    return tuple(label_sentence(text))
 
 
 def flags_of_sentence(row: Written, section: str, fields: Sequence[Field], rows: Mapping[str, Mapping],
