@@ -85,6 +85,7 @@ NODE = ("lymphadenopathy", 1, None, None, 22.0, 12.0)
      "A 24 x 18 mm nodule in the left upper lobe."),
     ("A nodule of 40 mm and 7 mm in the left upper lobe.", (LUNG,), "size", "40 mm", None),
     ("A nodule smaller than 5 mm in the left upper lobe.", (LUNG,), "size", "nodule", None),
+    ("The nodule in the left upper lobe was 45 mm.", (LUNG,), "size", "nodule", None),
     ("An enlarged lymph node measuring 30 mm in short axis.", (NODE,), "size", "30 mm",
      "An enlarged lymph node measuring 12 mm in short axis."),
     ("There is a nodule in the right upper lobe and a right pleural effusion.", (LUNG, FLUID), "side", "right",

@@ -11,11 +11,11 @@ from uvlm_core.report.labeler import Mention
 
 Span = tuple[int, int]
 
-# a distance or an earlier size is not what a mask measures now, and a bound is no measurement
-_ELSE_BEFORE = re.compile(r"(\b(previous(ly)?|prior|formerly|was|from)( (measured|measuring|at|of))?|\bdistance( of)?)"
+# a distance or an earlier size is not what a mask measures now; of a bound, and of what "was", that cannot be told
+_ELSE_BEFORE = re.compile(r"(\b(previous(ly)?|prior|formerly|from)( (measured|measuring|at|of))?|\bdistance( of)?)"
                           r"[\s:(]*$", re.IGNORECASE)
-_BOUND = re.compile(r"(\bthan|\bexceed\w*|\bbelow|\bunder|\bover|\babove|\bat (least|most)|\bwithin|[<>≤≥])[\s:(]*$",
-                    re.IGNORECASE)
+_BOUND = re.compile(r"(\bwas( measured at)?|\bthan|\bexceed\w*|\bbelow|\bunder|\bover|\babove|\bat (least|most)|"
+                    r"\bwithin|[<>≤≥])[\s:(]*$", re.IGNORECASE)
 _ELSE_AFTER = re.compile(
     r"^[\s-]*(slices?|sections?|thick\w*|in (thickness|depth)|from|above|below|apart|away|distan\w+|deep|interval|cuts?"
     r"|previously|formerly|before)\b", re.IGNORECASE)
