@@ -1,6 +1,8 @@
 """The case table and what is wrong with its cases, read in steps."""
 
 import csv
+import hashlib
+import io
 import json
 import os
 
@@ -75,28 +77,67 @@ def reading(table, checked):
         picture = os.path.join(pictures, f"{row.name}.png")
         row.picture = picture if row.problems and os.path.exists(picture) else ""
         yield
-    yield from _writingUsable(table, os.path.join(folder, USABLE), folder, rows)
+    yield from _writingUsable(table, os.path.join(folder, USABLE), rows)
     return sorted(rows.values(), key=lambda row: SEVERITIES.index(row.severity) if row.severity else len(SEVERITIES))
 
 
-def _writingUsable(table, path, folder, rows):
+def _writingUsable(table, path, rows):
     """The table without the cases with errors; not written where none is left. Its roots are absolute."""
-    left = [name for name, row in rows.items() if row.hasRow and row.severity != "error"]
-    if not left:
+    kept = {name for name, row in rows.items() if row.hasRow and row.severity != "error"}
+    if not kept:
         if os.path.exists(path):
             os.remove(path)
         return
-    kept, beside = set(left), f"{path}.writing"
+    beside = f"{path}.writing"
     with open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = None
-        for values in _csvRows(table):
-            if writer is None:
-                writer = csv.DictWriter(file, list(dict.fromkeys([*values, "root"])))
-                writer.writeheader()
-            if values["case_id"] in kept:
-                writer.writerow({**values, "root": os.path.normpath(os.path.join(folder, values.get("root", "")))})
+        writer, cells = csv.writer(file), _movable(table)
+        header = next(cells)
+        writer.writerow(header)
+        name = header.index("case_id")
+        for row in cells:
+            if row[name] in kept:
+                writer.writerow(row)
             yield
     os.replace(beside, path)
+
+
+def copied(table, folder):
+    """Copies a table into a folder under a name that tells its content: nothing rewrites it, and the same cases have
+    the same name, by which the core knows that a run goes on with the data that it began with.
+
+    Returns:
+        path of the copy. Its roots are absolute, so that its paths lead to the same files.
+
+    Raises:
+        OSError, ValueError or csv.Error: it cannot be read or written.
+    """
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(_movable(table))
+    content = text.getvalue().encode("utf-8")
+    path = os.path.join(folder, f"planned_cases-{hashlib.sha256(content).hexdigest()[:12]}.csv")
+    if not os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        beside = f"{path}.{os.getpid()}.writing"
+        with open(beside, "wb") as file:
+            file.write(content)
+        os.replace(beside, path)
+    return path
+
+
+def _movable(table):
+    """The header, then the rows of a table, as lists of cells; with absolute roots."""
+    folder = os.path.dirname(os.path.abspath(table))
+    with open(table, newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        named = next(rows, [])
+        header = named if "root" in named else [*named, "root"]
+        place = header.index("root")
+        yield header
+        for row in rows:
+            if row:  # csv.DictReader passes over empty lines too
+                row = row[:len(named)] + [""] * (len(header) - min(len(row), len(named)))
+                row[place] = os.path.normpath(os.path.join(folder, row[place].strip()))
+                yield row
 
 
 def _csvRows(path):

@@ -1,5 +1,6 @@
 """Step Data: a folder, its importer and names, the cases and what is wrong with them; a click shows a case."""
 
+import csv
 import os
 
 import qt
@@ -11,6 +12,7 @@ from UVLMShared.InSteps import InSteps
 from UVLMTrainLib import CaseRows, CaseScene
 from UVLMTrainLib.CoreCommand import CoreCommand
 from UVLMTrainLib.FileChoice import askFile, askFolder
+from UVLMTrainLib.Recipes import RecipeTrouble
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.Wording import severityTitle
 
@@ -61,9 +63,43 @@ class DataPanel:
 
     @property
     def trainingTable(self):
-        """The case table that is trained on: without the cases with errors, where the user wants that."""
+        """The case table that is trained on: without the cases with errors, where the user wants that; "" for none."""
+        if not self.ui.skipCheckBox.checked:
+            return self.tablePath
         usable = os.path.join(self.workFolder, CaseRows.USABLE)
-        return usable if self.tablePath and self.ui.skipCheckBox.checked and os.path.isfile(usable) else self.tablePath
+        return usable if self.tablePath and os.path.isfile(usable) else ""
+
+    def copiedTable(self, folder):
+        """Copies the table that is trained on into a folder, for a run that goes on when the next one is imported.
+
+        Returns:
+            path of the copy, "" where there is no case table at all.
+
+        Raises:
+            RecipeTrouble: the cases cannot be trained on now.
+        """
+        trouble = self._whyNone()
+        if trouble:
+            raise RecipeTrouble(trouble)
+        if not self.tablePath:
+            return ""
+        try:
+            return CaseRows.copied(self.trainingTable, folder)
+        except (OSError, ValueError, csv.Error) as error:
+            raise RecipeTrouble(_("The case table cannot be copied to '{folder}': {error}.").format(
+                folder=folder, error=getattr(error, "strerror", None) or error)) from error
+
+    def _whyNone(self):
+        """Why nothing can be trained on the cases now; "" where it can, or where there is no case table."""
+        skip = self.ui.skipCheckBox.checked
+        if self._command is not None and self._counter.active:
+            return _("The cases are being imported and checked; train on them when that is done.")
+        if self._steps is not None and self._steps.running and skip:
+            return _("The cases are being read; try it again in a moment.")
+        if self.tablePath and not self.trainingTable:
+            return _("No case without errors is left to train on. Put the cases right, or untick '{skip}'.").format(
+                skip=self.ui.skipCheckBox.text)
+        return ""
 
     @property
     def mapping(self):

@@ -129,26 +129,38 @@ class PlanPanel:
 
     def arguments(self):
         """Writes the run's own recipe; gives the arguments of `uvlm train`. Raises RecipeTrouble."""
+        return self._written(os.path.join(self.runFolder, PLAN))[0]
+
+    def _written(self, path):
+        """Writes the plan as a recipe; the table that it names is a copy in the run folder, which nothing rewrites.
+
+        Returns:
+            (arguments of `uvlm train`, path of the table or "").
+
+        Raises:
+            RecipeTrouble: there is no such recipe, no case to train on, or no place to write it.
+        """
         if self.recipe is None:
             raise Recipes.RecipeTrouble(self.ui.recipeRemark.text)
+        hasTable = any(source["kind"] == "table" for source in self.recipe["data"])
+        table = self.data.copiedTable(self.runFolder) if hasTable else ""
         start = self.ui.startSelector.itemData(self.ui.startSelector.currentIndex) or ""
         weights = start if start.endswith(".safetensors") else ""
-        recipe, has_table = Recipes.planned(self.recipe, self.data.trainingTable, "" if weights else start,
-                                            self.data.mapping, self.data.store)
-        path = os.path.join(self.runFolder, PLAN)
+        recipe, hasTable = Recipes.planned(self.recipe, table, "" if weights else start, self.data.mapping,
+                                            self.data.store)
         Recipes.write(recipe, path)
         stage = self.ui.stageSelector.itemData(self.ui.stageSelector.currentIndex) or 0
         more = [*(["--stage", str(stage)] if stage else []), *(["--start", weights] if weights else [])]
-        folder = ["--data", self.data.workFolder] if has_table and not os.environ.get("UVLM_DATA") else []
-        return [path, "-o", self.runFolder, "--device", self._device(), *more, *folder]
+        folder = ["--data", self.data.workFolder] if hasTable and not os.environ.get("UVLM_DATA") else []
+        return [path, "-o", self.runFolder, "--device", self._device(), *more, *folder], table
 
-    def _writtenPlan(self):
-        """`arguments`; None on trouble, which is said."""
+    def _writtenPlan(self, path):
+        """`_written`; (None, "") on trouble, which is said."""
         try:
-            return self.arguments()
+            return self._written(path)
         except Recipes.RecipeTrouble as trouble:
             self.ui.estimateRemark.text = str(trouble)
-            return None
+            return None, ""
 
     # ---- estimate
 
@@ -162,14 +174,14 @@ class PlanPanel:
             self.cleanup()
             self._estimated(_("Stopped."))
             return
-        arguments = self._writtenPlan()
+        arguments, table = self._writtenPlan(os.path.join(self.runFolder, PLAN))
         if arguments is None:
             return
         kept = [value for number, value in enumerate(arguments)
                 if "--stage" not in (value, arguments[number - 1]) and "--start" not in (value, arguments[number - 1])]
         commands = [["train", *kept, "--estimate"]]
-        if self.data.tablePath and not self.data.store:
-            commands.append(["dataset", "prepare", self.data.trainingTable, "-o", os.path.join(self.runFolder, "store"),
+        if table and not self.data.store:
+            commands.append(["dataset", "prepare", table, "-o", os.path.join(self.runFolder, "store"),
                              "--model", arguments[0], "--estimate"])
         self.ui.estimateRemark.text = _("Measuring a few steps of each stage…")
         self.ui.estimateButton.text = _("Stop estimating")
@@ -217,7 +229,7 @@ class PlanPanel:
         """
         if self._command is not None:
             return
-        arguments = self._writtenPlan()
+        arguments, _table = self._writtenPlan(os.path.join(self.runFolder, PLAN))
         if arguments is None:
             return
         onCpu = kind == "shell" and self._device() == "cpu"
