@@ -126,3 +126,118 @@ def test_cases_with_errors_are_never_trained_on_unasked(lib, ui, app, tmp_path, 
     ui.skipCheckBox.checked = False  # the user wants them
     ui.startButton.click()
     assert len(started) == 1, ui.runRemark.text
+
+
+def test_the_importer_is_of_the_folder_that_is_chosen(lib, ui, app, tmp_path):
+    first, second, third = tmp_path / "kept", tmp_path / "empty", tmp_path / "kept too"
+    for folder in (first, third):
+        (folder / "20260102-101500-chest-3f9a").mkdir(parents=True)
+        (folder / "20260102-101500-chest-3f9a" / "case.json").write_text(
+            '{"schema": "uvlm-kept-case/1", "case_id": "20260102-101500-chest-3f9a"}')
+    second.mkdir()
+    ui.dataFolderEdit.text = str(first)
+    lib.data.guess()
+    ui.dataFolderEdit.text = str(second)
+    lib.data.guess()
+    assert app.processUntil(lambda: lib.data._command is None)
+    assert str(second) in ui.importerRemark.text and ui.importerSelector.count == 0
+    lib.data.guess()
+    ui.dataFolderEdit.text = str(third)  # typed, and no other field was entered yet
+    assert app.processUntil(lambda: lib.data._command is None)
+    assert ui.importerSelector.currentText == "kept-cases" and lib.data._guessed == str(third)
+    lib.data._guessed = ""
+    lib.data.guess()
+    ui.cancelCheckButton.click()
+    assert ui.importerRemark.text == "Stopped."
+
+
+def test_a_folder_that_is_chosen_during_an_import_is_looked_into_at_its_end(lib, ui, app, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    lib.data.setFolders(str(tmp_path / "first"), str(tmp_path / "work"))
+    assert app.processUntil(lambda: lib.data._command is None)
+    ui.checkCasesButton.click()
+    ui.dataFolderEdit.text = str(tmp_path / "second")
+    lib.data.guess()
+    assert app.processUntil(lambda: str(tmp_path / "second") in ui.importerRemark.text), ui.importerRemark.text
+    assert str(tmp_path / "first") in ui.casesRemark.text  # the import was not disturbed: there is nothing in it
+
+
+def test_problems_are_told_of_the_cases_that_have_them(lib, ui, app, tmp_path):
+    """Data set A is checked; the import of B fails, then one is stopped when its table is written."""
+    work = tmp_path / "work"
+    writeTable(work, ["case_1", "case_2"])
+    writeProblem(work, "case_1")
+    (work / "checked" / "rows").mkdir()
+    for number in range(50):
+        (work / "checked" / "rows" / f"{number}.json").touch()
+    openWork(lib, app, work)
+    (tmp_path / "data").mkdir()
+    ui.dataFolderEdit.text = str(tmp_path / "data")
+    lib.data.importAndCheck()
+    lib.data._count()
+    assert "50" not in ui.casesRemark.text  # nothing is checked yet
+    assert app.processUntil(lambda: "imported before" in ui.casesRemark.text), ui.casesRemark.text
+    assert "scans in it" in ui.casesRemark.text  # why it failed
+    assert [(row.name, row.severity) for row in lib.data.rows] == [("case_1", "error"), ("case_2", "")]
+    assert app.processUntil(lambda: lib.data._command is None)
+    lib.data.importAndCheck()
+    writeTable(work, ["case_1", "case_3"])  # as the import does, just before it is stopped
+    lib.data.cancel()
+    assert app.processUntil(lambda: not lib.data._steps.running)
+    assert [(row.name, row.severity) for row in lib.data.rows] == [("case_1", ""), ("case_3", "")]
+    assert "Stopped" in ui.casesRemark.text and "before" not in ui.casesRemark.text
+
+
+def test_cases_of_another_folder_do_not_stay_beside_a_table_that_cannot_be_read(lib, ui, app, tmp_path, started):
+    writeTable(tmp_path / "A", ["a", "b"])
+    (tmp_path / "B").mkdir()
+    (tmp_path / "B" / "cases.csv").write_text("name,file\nx,y\n")
+    openWork(lib, app, tmp_path / "A")
+    lib.data.setFolders("", str(tmp_path / "B"))
+    assert not lib.data.rows and lib.data.table.model.rowCount() == 0
+    assert app.processUntil(lambda: "case_id" in ui.casesRemark.text), ui.casesRemark.text
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "r.json", "table"))
+    lib.plan.setRunFolder(str(tmp_path / "run"))
+    for skip in (True, False):
+        ui.skipCheckBox.checked = skip
+        ui.startButton.click()
+        assert not started and "case_id" in ui.runRemark.text
+
+
+def test_cases_in_a_folder_that_cannot_be_written_can_be_looked_at(lib, ui, app, tmp_path, started):
+    work = tmp_path / "work"
+    writeTable(work, ["a", "b"])
+    (work / "cases_without_errors.csv.writing").mkdir()  # stands for a full disk, or one that is read only
+    openWork(lib, app, work)
+    assert len(lib.data.rows) == 2 and "cannot be listed" in ui.casesRemark.text
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "r.json", "table"))
+    lib.plan.setRunFolder(str(tmp_path / "run"))
+    ui.startButton.click()
+    assert not started and "cannot be listed" in ui.runRemark.text
+    ui.skipCheckBox.checked = False
+    ui.startButton.click()
+    assert len(started) == 1
+
+
+def test_an_import_that_cannot_begin_says_why(lib, ui, app, tmp_path, monkeypatch):
+    import os
+
+    writeTable(tmp_path / "work", ["a"])
+    openWork(lib, app, tmp_path / "work")
+
+    def refused(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "remove", refused)
+    ui.dataFolderEdit.text = str(tmp_path)
+    ui.checkCasesButton.click()
+    assert "Permission denied" in ui.casesRemark.text and lib.data._command is None
+
+
+def test_a_typed_work_folder_is_found_after_a_restart(lib, ui, app, tmp_path):
+    from UVLMShared import Settings
+
+    ui.workFolderEdit.text = str(tmp_path / "work")
+    ui.workFolderEdit.editingFinished.emit()
+    assert Settings.value("trainWorkFolder") == str(tmp_path / "work")

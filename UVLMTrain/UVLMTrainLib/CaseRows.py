@@ -1,10 +1,13 @@
 """The case table and what is wrong with its cases, read in steps."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
+
+from slicer.i18n import tr as _
 
 USABLE = "cases_without_errors.csv"
 SEVERITIES = ("error", "warning", "note")
@@ -56,13 +59,16 @@ class CaseRow:
 
 
 def reading(table, checked):
-    """Generator for InSteps: returns the cases, those with problems first, then those that the importer left out.
+    """Generator for InSteps: returns the cases, those with problems first, and those that the importer left out; and
+    why there is no table without the cases with errors, "" where there is one or no case is left.
 
     Args:
         table: cases.csv. checked: folder of `uvlm dataset check`.
     """
     folder, rows = os.path.dirname(os.path.abspath(table)), {}
     for values in _csvRows(table):
+        if "case_id" not in values:
+            raise ValueError(_("it has no column 'case_id'."))
         rows[values["case_id"]] = CaseRow(values["case_id"], values, folder)
         yield
     listed = [os.path.join(checked, "problems.csv"), f"{os.path.splitext(table)[0]}_problems.csv"]
@@ -77,8 +83,14 @@ def reading(table, checked):
         picture = os.path.join(pictures, f"{row.name}.png")
         row.picture = picture if row.problems and os.path.exists(picture) else ""
         yield
-    yield from _writingUsable(table, os.path.join(folder, USABLE), rows)
-    return sorted(rows.values(), key=lambda row: SEVERITIES.index(row.severity) if row.severity else len(SEVERITIES))
+    trouble = ""
+    try:
+        yield from _writingUsable(table, os.path.join(folder, USABLE), rows)
+    except OSError as error:  # the cases can be looked at all the same
+        trouble = _("The cases without errors cannot be listed in the work folder: {reason}. To train on them, choose "
+                    "a work folder that can be written.").format(reason=error.strerror)
+    cases = sorted(rows.values(), key=lambda row: SEVERITIES.index(row.severity) if row.severity else len(SEVERITIES))
+    return cases, trouble
 
 
 def _writingUsable(table, path, rows):
@@ -138,6 +150,51 @@ def _movable(table):
                 row = row[:len(named)] + [""] * (len(header) - min(len(row), len(named)))
                 row[place] = os.path.normpath(os.path.join(folder, row[place].strip()))
                 yield row
+
+
+class CasesBefore:
+    """What is known of the cases in a work folder while others are imported: it is not to be told of these, and their
+    table is not to be trained on in the place of the new one. Raises OSError where the folder cannot be written.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._table, usable = os.path.join(folder, "cases.csv"), os.path.join(folder, USABLE)
+        self._problems = os.path.join(folder, "checked", "problems.csv")
+        self._state = _state(self._table)
+        if os.path.exists(usable):  # made anew of the table and its problems
+            os.remove(usable)
+        if os.path.exists(self._problems):
+            os.replace(self._problems, f"{self._problems}.before")
+
+    def putBack(self):
+        """To be called when the import has ended; where it has not come to write its table, the problems count again.
+
+        Returns:
+            whether the cases before are still there.
+        """
+        same = _state(self._table) == self._state
+        with contextlib.suppress(OSError):  # there were none
+            if same:
+                os.replace(f"{self._problems}.before", self._problems)
+            else:
+                os.remove(f"{self._problems}.before")
+        return same and self._state is not None
+
+
+def _state(path):
+    """Tells one content of a file from another; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def gravest(rows):
+    """The gravest severity among cases that asks for a look: "error", "warning", else ""."""
+    found = {row.severity for row in rows}
+    return next((severity for severity in SEVERITIES[:2] if severity in found), "")
 
 
 def _csvRows(path):
