@@ -241,3 +241,81 @@ def test_a_typed_work_folder_is_found_after_a_restart(lib, ui, app, tmp_path):
     ui.workFolderEdit.text = str(tmp_path / "work")
     ui.workFolderEdit.editingFinished.emit()
     assert Settings.value("trainWorkFolder") == str(tmp_path / "work")
+
+
+@pytest.fixture()
+def estimates(monkeypatch, lib):
+    """The commands that were asked for; a quick one runs in their place."""
+    from UVLMTrainLib import PlanPanel
+    from UVLMTrainLib.CoreCommand import CoreCommand
+
+    asked: list[list[list[str]]] = []
+
+    def quick(commands, done, failed, began=None):
+        asked.append(commands)
+        return CoreCommand([["--version"]] * len(commands), done, failed, began)
+
+    monkeypatch.setattr(PlanPanel, "CoreCommand", quick)
+    return asked
+
+
+def writeEstimate(run: Path, seconds: float) -> None:
+    """estimate.json as `uvlm train --estimate` leaves it."""
+    run.mkdir(parents=True, exist_ok=True)
+    row = {"number": 1, "kind": "segmentation", "steps": 10, "seconds_per_step": seconds, "seconds": 10 * seconds,
+           "memory_mib": None, "available_mib": None, "advice": [], "parameters": 10}
+    (run / "estimate.json").write_text(json.dumps({"stages": [row]}))
+
+
+def test_an_estimate_is_of_the_plan_that_is_shown(lib, ui, app, tmp_path, estimates):
+    recipe, other = writeRecipe(tmp_path / "r.json"), writeRecipe(tmp_path / "s.json", steps=99999)
+    writeEstimate(tmp_path / "A", 1.0)
+    writeEstimate(tmp_path / "B", 99.0)
+    lib.plan.useRecipeFile(recipe)
+    lib.plan.useRecipeFile(other)
+    for change in (lambda: lib.plan.setRunFolder(str(tmp_path / "B")), lambda: lib.plan.useRecipeFile(other),
+                   lambda: lib.plan.choose(ui.stageSelector, 1), lambda: lib.plan.choose(ui.startSelector, "none"),
+                   lambda: lib.plan.choose(ui.deviceSelector, "cuda"), lambda: ui.skipCheckBox.toggle()):
+        lib.plan.useRecipeFile(recipe)
+        lib.plan.choose(ui.stageSelector, 0)
+        lib.plan.setRunFolder(str(tmp_path / "A"))
+        lib.plan.estimate()
+        change()
+        assert lib.plan._command is None and ui.estimateButton.text == "Estimate"
+        app.processEvents(0.2)
+        assert "changed" in ui.estimateRemark.text
+    lib.plan.estimate()
+    assert app.processUntil(lambda: lib.plan._command is None) and "10 steps of 1.00 s" in ui.estimateRemark.text
+    lib.plan.useRecipeFile(other)
+    assert ui.estimateRemark.text == ""
+
+
+def test_an_estimate_ends_where_its_folder_is_gone(lib, ui, app, tmp_path, estimates, monkeypatch):
+    import shutil
+
+    def gone(path):
+        raise FileNotFoundError(2, "No such file or directory", path)
+
+    writeEstimate(tmp_path / "A", 1.0)
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "r.json"))
+    lib.plan.setRunFolder(str(tmp_path / "A"))
+    monkeypatch.setattr(shutil, "disk_usage", gone)
+    lib.plan.estimate()
+    assert app.processUntil(lambda: lib.plan._command is None)
+    assert "Disk: 1 MB for weights." in ui.estimateRemark.text
+    (tmp_path / "A" / "estimate.json").write_text('{"stages": [{"number": 1}]}')  # of another version
+    lib.plan.estimate()
+    assert app.processUntil(lambda: lib.plan._command is None) and ui.estimateButton.text == "Estimate"
+    assert "Error" in ui.estimateRemark.text
+
+
+def test_scripts_are_written_when_the_estimate_is_done(lib, ui, app, tmp_path, estimates):
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "r.json"))
+    lib.plan.setRunFolder(str(tmp_path / "run"))
+    lib.plan.estimate()
+    assert not ui.shellButton.enabled and not ui.slurmButton.enabled
+    lib.plan.estimate()  # a second click stops it
+    assert ui.shellButton.enabled and ui.slurmButton.enabled and ui.estimateRemark.text == "Stopped."
+    lib.plan.writeScript("shell", str(tmp_path / "job.sh"))
+    assert not ui.estimateButton.enabled
+    assert app.processUntil(lambda: lib.plan._command is None) and ui.estimateButton.enabled

@@ -1,5 +1,7 @@
 """A short command of the core as a child process: `uvlm dataset check`, `uvlm train --estimate`."""
 
+import logging
+
 import qt
 from slicer.i18n import tr as _
 
@@ -17,7 +19,7 @@ class CoreCommand:
     Args:
         commands: lists of arguments of `uvlm`.
         done: called with the output of each command (list of texts) when all have ended well.
-        failed: called with the text of the first that did not; then no other is started.
+        failed: called with the text of the first that did not, or of what `done` raised; then no other is started.
         began: called with the number of a command, from 0, when it starts.
     """
 
@@ -40,7 +42,11 @@ class CoreCommand:
 
     def _next(self):
         if len(self._outputs) == len(self._commands):
-            self._done(self._outputs)
+            try:
+                self._done(self._outputs)
+            except Exception as error:  # its owner must not wait for ever
+                logging.exception("UVLM: the answer of a command could not be used")
+                self._failed(f"{type(error).__name__}: {error}")
             return
         if self._began is not None:
             self._began(len(self._outputs))

@@ -24,7 +24,7 @@ class PlanPanel:
 
     def __init__(self, ui, data, changed):
         self.ui, self.data, self.changed = ui, data, changed
-        self.recipe, self._command = None, None
+        self.recipe, self._command, self._estimating = None, None, False
         for name in Recipes.names():
             ui.recipeSelector.addItem(name, name)
         for title, value in ((_("As the recipe says"), ""), (_("Demo model"), "demo"),
@@ -36,11 +36,15 @@ class PlanPanel:
             ui.deviceSelector.addItem(title, value)
         ui.recipeSelector.connect("currentIndexChanged(int)", lambda index: self.refresh())
         ui.deviceSelector.connect("currentIndexChanged(int)", lambda index: self.refresh())
-        ui.startSelector.connect("currentIndexChanged(int)", lambda index: self._forgetEstimate())
-        ui.stageSelector.connect("currentIndexChanged(int)", lambda index: self._forgetEstimate())
+        for selector in (ui.startSelector, ui.stageSelector):
+            selector.connect("currentIndexChanged(int)", lambda index: self._forgetEstimate())
+        for edit in (ui.mappingEdit, ui.storeEdit):
+            edit.connect("textChanged(QString)", lambda text: self._forgetEstimate())
+        ui.skipCheckBox.connect("toggled(bool)", lambda checked: self._forgetEstimate())
         ui.recipeFileButton.connect("clicked()", self._askRecipe)
         ui.startFileButton.connect("clicked()", self._askStart)
         ui.runFolderButton.connect("clicked()", self._askRunFolder)
+        ui.runFolderEdit.connect("textChanged(QString)", lambda text: self._forgetEstimate())
         ui.runFolderEdit.connect("editingFinished()", lambda: self.changed())
         ui.estimateButton.connect("clicked()", self.estimate)
         ui.shellButton.connect("clicked()", lambda: self._askScript("shell"))
@@ -56,7 +60,13 @@ class PlanPanel:
     def cleanup(self):
         if self._command is not None:
             self._command.cancel()
-            self._command = None
+            self._command, self._estimating = None, False
+            self._showBusy()
+
+    def _showBusy(self):
+        self.ui.estimateButton.text = _("Stop estimating") if self._estimating else _("Estimate")
+        self.ui.estimateButton.enabled = self._estimating or self._command is None
+        self.ui.shellButton.enabled = self.ui.slurmButton.enabled = self._command is None
 
     # ---- choices
 
@@ -165,36 +175,43 @@ class PlanPanel:
     # ---- estimate
 
     def _forgetEstimate(self):
-        if self._command is None:
+        """To be called when the plan is another one: an estimate is of what was planned when it began."""
+        changed = _("The plan was changed; estimate it again.")
+        if self._estimating:
+            self.cleanup()
+            self.ui.estimateRemark.text = changed
+        elif self._command is None and self.ui.estimateRemark.text != changed:
             self.ui.estimateRemark.text = ""
 
     def estimate(self):
         """Has the core measure a few steps; a second click stops that."""
         if self._command is not None:
             self.cleanup()
-            self._estimated(_("Stopped."))
+            self.ui.estimateRemark.text = _("Stopped.")
             return
         arguments, table = self._writtenPlan(os.path.join(self.runFolder, PLAN))
         if arguments is None:
             return
+        folder = self.runFolder
         kept = [value for number, value in enumerate(arguments)
                 if "--stage" not in (value, arguments[number - 1]) and "--start" not in (value, arguments[number - 1])]
         commands = [["train", *kept, "--estimate"]]
         if table and not self.data.store:
-            commands.append(["dataset", "prepare", table, "-o", os.path.join(self.runFolder, "store"),
+            commands.append(["dataset", "prepare", table, "-o", os.path.join(folder, "store"),
                              "--model", arguments[0], "--estimate"])
         self.ui.estimateRemark.text = _("Measuring a few steps of each stage…")
-        self.ui.estimateButton.text = _("Stop estimating")
-        self._command = CoreCommand(commands, lambda outputs: self._estimated(self._words(outputs)), self._estimated)
+        self._command = CoreCommand(commands, lambda outputs: self._ended(self._words(folder, outputs)), self._ended)
+        self._estimating = True
+        self._showBusy()
 
-    def _estimated(self, text):
-        self._command = None
-        self.ui.estimateButton.text = _("Estimate")
+    def _ended(self, text):
+        self._command, self._estimating = None, False
+        self._showBusy()
         self.ui.estimateRemark.text = text
 
-    def _words(self, outputs):
+    def _words(self, folder, outputs):
         """Time, memory and disk as lines."""
-        stages = (readJson(os.path.join(self.runFolder, "estimate.json")) or {}).get("stages", [])
+        stages = (readJson(os.path.join(folder, "estimate.json")) or {}).get("stages", [])
         chosen = self.ui.stageSelector.itemData(self.ui.stageSelector.currentIndex) or 0
         stages = [row for row in stages if chosen in (0, row["number"])]
         lines = [_("{number} {title}: {steps} steps of {each:.2f} s, {whole}").format(
@@ -209,8 +226,11 @@ class PlanPanel:
                 needed=size(most["memory_mib"] * 2**20), there=size((most["available_mib"] or 0) * 2**20)))
         lines += [advice for row in stages for advice in row["advice"]]
         files = sum(row["parameters"] * 4 * CHECKPOINT_COPIES for row in stages)
-        free = shutil.disk_usage(self.runFolder).free
-        lines.append(_("Disk: {files} for weights; {free} free.").format(files=size(files), free=size(free)))
+        try:
+            free = shutil.disk_usage(folder).free
+            lines.append(_("Disk: {files} for weights; {free} free.").format(files=size(files), free=size(free)))
+        except OSError:  # the folder is gone
+            lines.append(_("Disk: {files} for weights.").format(files=size(files)))
         return "\n".join([*lines, *(output.strip() for output in outputs[1:])])
 
     # ---- scripts
@@ -236,4 +256,5 @@ class PlanPanel:
         counts = ["--gpus", "0" if onCpu else str(self.ui.gpusSpinBox.value)]
         counts += ["--nodes", str(self.ui.nodesSpinBox.value)] if kind == "slurm" else []
         self._command = CoreCommand([["train", *arguments, f"--export-{kind}", path, *counts]],
-                                    lambda outputs: self._estimated(outputs[0].strip()), self._estimated)
+                                    lambda outputs: self._ended(outputs[0].strip()), self._ended)
+        self._showBusy()
