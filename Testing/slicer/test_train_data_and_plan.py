@@ -319,3 +319,23 @@ def test_scripts_are_written_when_the_estimate_is_done(lib, ui, app, tmp_path, e
     lib.plan.writeScript("shell", str(tmp_path / "job.sh"))
     assert not ui.estimateButton.enabled
     assert app.processUntil(lambda: lib.plan._command is None) and ui.estimateButton.enabled
+
+
+def test_a_script_keeps_its_recipe_and_its_cases(lib, ui, app, tmp_path):
+    """A script for a cluster is written; then something else is planned for the same run folder."""
+    work, job = tmp_path / "work", tmp_path / "job.sh"
+    writeTable(work, ["a"])
+    openWork(lib, app, work)
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "r.json", "table", steps=11))
+    lib.plan.setRunFolder(str(tmp_path / "run"))
+    lib.plan.writeScript("shell", str(job))
+    assert app.processUntil(lambda: lib.plan._command is None)
+    own = next(Path(word) for word in job.read_text().split() if word.endswith(".json"))
+    recipe = json.loads(own.read_text())
+    cases = Path(recipe["data"][0]["path"]).read_text()
+    writeTable(work, ["b"])
+    openWork(lib, app, work)
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "s.json", "table", steps=22))
+    lib.plan.arguments()
+    assert own.parent == tmp_path and json.loads(own.read_text()) == recipe and recipe["stages"][0]["steps"] == 11
+    assert Path(recipe["data"][0]["path"]).read_text() == cases and "a.nii.gz" in cases

@@ -10,7 +10,7 @@ from UVLMTrainLib import Recipes
 from UVLMTrainLib.CoreCommand import CoreCommand
 from UVLMTrainLib.FileChoice import askFile, askFolder, askNewFile
 from UVLMTrainLib.RunFolder import PLAN, readJson
-from UVLMTrainLib.Wording import duration, size, stageTitle
+from UVLMTrainLib.Wording import duration, modelTitle, size, stageTitle
 
 CHECKPOINT_COPIES = 5  # weights, their average, two moments of Adam, and the finished stage; 4 bytes each
 
@@ -31,7 +31,7 @@ class PlanPanel:
                              (_("None: random weights"), Recipes.NO_START)):
             ui.startSelector.addItem(title, value)
         for path in Settings.recentModels():
-            ui.startSelector.addItem(os.path.basename(path), path)
+            self._offer(ui.startSelector, path)
         for title, value in ((_("CPU"), "cpu"), (_("NVIDIA graphics card (CUDA)"), "cuda"), (_("Apple (MPS)"), "mps")):
             ui.deviceSelector.addItem(title, value)
         ui.recipeSelector.connect("currentIndexChanged(int)", lambda index: self.refresh())
@@ -70,13 +70,16 @@ class PlanPanel:
 
     # ---- choices
 
-    def choose(self, selector, value, title=None):
+    def choose(self, selector, value):
         """Chooses the item with this value; adds it where it is not there."""
-        index = selector.findData(value)
-        if index < 0:
-            selector.addItem(title or os.path.basename(value), value)
-            index = selector.findData(value)
-        selector.setCurrentIndex(index)
+        if selector.findData(value) < 0:
+            self._offer(selector, value)
+        selector.setCurrentIndex(selector.findData(value))
+
+    def _offer(self, selector, path):
+        """Adds a file or model by its name; with its path where another one has the name."""
+        title = modelTitle(path)
+        selector.addItem(title if selector.findText(title) < 0 else f"{title} ({path})", path)
 
     def useRecipeFile(self, path):
         """Takes a recipe of a file."""
@@ -242,14 +245,14 @@ class PlanPanel:
             self.writeScript(kind, path)
 
     def writeScript(self, kind, path):
-        """Writes the same run as a script.
+        """Writes the same run as a script, and beside it a recipe of its own, which no later plan changes.
 
         Args:
             kind: "shell" or "slurm".
         """
         if self._command is not None:
             return
-        arguments, _table = self._writtenPlan(os.path.join(self.runFolder, PLAN))
+        arguments, _table = self._writtenPlan(f"{os.path.splitext(os.path.abspath(path))[0]}_{PLAN}")
         if arguments is None:
             return
         onCpu = kind == "shell" and self._device() == "cpu"
