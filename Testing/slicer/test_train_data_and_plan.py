@@ -339,3 +339,28 @@ def test_a_script_keeps_its_recipe_and_its_cases(lib, ui, app, tmp_path):
     lib.plan.arguments()
     assert own.parent == tmp_path and json.loads(own.read_text()) == recipe and recipe["stages"][0]["steps"] == 11
     assert Path(recipe["data"][0]["path"]).read_text() == cases and "a.nii.gz" in cases
+
+
+def test_models_to_start_from_can_be_told_apart(lib, ui, tmp_path):
+    for name in ("A/run/bundle", "A/second run/bundle", "B/run/bundle", "mine"):
+        lib.plan.choose(ui.startSelector, str(tmp_path / name))
+    count = ui.startSelector.count
+    assert [ui.startSelector.itemText(number) for number in range(count - 4, count)] == [
+        "run", "second run", f"run ({tmp_path / 'B' / 'run' / 'bundle'})", "mine"]
+
+
+def test_cases_that_were_shown_leave_nothing_in_the_scene(lib, tmp_path):
+    import nibabel
+    import numpy as np
+    import slicer
+    from UVLMTrainLib.CaseRows import CaseRow
+
+    for name in ("image", "labels"):
+        nibabel.save(nibabel.Nifti1Image(np.ones((8, 8, 8), np.int16), np.eye(4)), str(tmp_path / f"{name}.nii.gz"))
+    row = CaseRow("case", {"image": "image.nii.gz", "labels": "labels.nii.gz", "label_names": '{"1": "liver"}'},
+                  str(tmp_path))
+    lib.data.showCase(row)
+    count = slicer.mrmlScene.GetNumberOfNodes()
+    for _number in range(3):
+        lib.data.showCase(row)
+    assert slicer.mrmlScene.GetNumberOfNodes() == count
