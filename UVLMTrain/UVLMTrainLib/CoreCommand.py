@@ -1,6 +1,7 @@
 """A short command of the core as a child process: `uvlm dataset check`, `uvlm train --estimate`."""
 
 import logging
+import os
 
 import qt
 from slicer.i18n import tr as _
@@ -9,8 +10,10 @@ from UVLMShared.Bootstrap import coreRoot
 from UVLMShared.PythonProgram import pythonSlicer
 from UVLMShared.SingleShot import later
 
-# PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself
-BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv.pop(1)); from uvlm_core.cli import main; main()"
+# PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself. It
+# ends with this process, also where that is killed: nobody would hear its answer.
+BOOTSTRAP = ("import os, sys; sys.path.insert(0, sys.argv.pop(1)); from uvlm_core.worker.parent import watch; "
+             "watch(int(sys.argv.pop(1)), lambda: os._exit(1)); from uvlm_core.cli import main; main()")
 
 
 class CoreCommand:
@@ -60,7 +63,8 @@ class CoreCommand:
         process.connect("readyReadStandardError()", self._read)
         process.connect("finished(int,QProcess::ExitStatus)", self._finished)
         process.connect("errorOccurred(QProcess::ProcessError)", self._errorOccurred)
-        process.start(pythonSlicer(), ["-c", BOOTSTRAP, coreRoot(), *self._commands[len(self._outputs)]])
+        process.start(pythonSlicer(), ["-c", BOOTSTRAP, coreRoot(), str(os.getpid()),
+                                       *self._commands[len(self._outputs)]])
         process.closeWriteChannel()
 
     def _read(self):
