@@ -245,6 +245,14 @@ def test_a_typed_work_folder_is_found_after_a_restart(lib, ui, app, tmp_path):
     assert Settings.value("trainWorkFolder") == str(tmp_path / "work")
 
 
+def test_a_recipe_that_was_put_right_in_an_editor_is_read_again(lib, ui, tmp_path, started):
+    lib.plan.useRecipeFile(writeRecipe(tmp_path / "r.json", steps=10))
+    lib.plan.setRunFolder(str(tmp_path / "run"))
+    writeRecipe(tmp_path / "r.json", steps=77)
+    ui.startButton.click()
+    assert json.loads((tmp_path / "run" / "planned_recipe.json").read_text())["stages"][0]["steps"] == 77
+
+
 @pytest.fixture()
 def estimates(monkeypatch, lib):
     """The commands that were asked for; a quick one runs in their place."""

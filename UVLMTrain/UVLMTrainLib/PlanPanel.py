@@ -109,15 +109,13 @@ class PlanPanel:
 
     def refresh(self):
         """Reads the chosen recipe anew and says what it is."""
-        selector = self.ui.recipeSelector
-        chosen = selector.itemData(selector.currentIndex) or ""
         self._forgetEstimate()
         self.ui.cpuRemark.setVisible(self._device() == "cpu")
         stages = self.ui.stageSelector
         before = stages.currentIndex
         stages.clear()
         try:
-            self.recipe = Recipes.read(chosen)
+            self.recipe = Recipes.read(self._chosenRecipe())
         except Recipes.RecipeTrouble as trouble:
             self.recipe = None
             self.ui.recipeRemark.text = str(trouble)
@@ -137,6 +135,9 @@ class PlanPanel:
             return _("It trains on the cases of step 1 in the place of its own tables.")
         return _("It needs a case table: choose a data set in step 1 first.")
 
+    def _chosenRecipe(self):
+        return self.ui.recipeSelector.itemData(self.ui.recipeSelector.currentIndex) or ""
+
     def _device(self):
         return self.ui.deviceSelector.itemData(self.ui.deviceSelector.currentIndex) or "cpu"
 
@@ -153,8 +154,7 @@ class PlanPanel:
         Raises:
             RecipeTrouble: there is no such recipe, no case to train on, or no place to write it.
         """
-        if self.recipe is None:
-            raise Recipes.RecipeTrouble(self.ui.recipeRemark.text)
+        self.recipe = Recipes.read(self._chosenRecipe())  # it may have been put right in an editor
         hasTable = any(source["kind"] == "table" for source in self.recipe["data"])
         table = self.data.copiedTable(self.runFolder) if hasTable else ""
         start = self.ui.startSelector.itemData(self.ui.startSelector.currentIndex) or ""
