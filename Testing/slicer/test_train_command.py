@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 
@@ -28,3 +32,40 @@ def test_a_cancelled_start_is_not_told(command, app):
     command([["dataset", "check"]], print, failed.append).cancel()
     app.processEvents(0.1)
     assert not failed
+
+
+# Stands for Slicer: it starts a command that takes minutes, says which process that is, and is killed.
+SLICER = """
+import sys, time
+sys.path[:0] = [sys.argv[1] + "/Testing", sys.argv[1]]
+import harness
+harness.start()
+import slicer
+from pathlib import Path
+harness.load_module(Path(sys.argv[1]) / "UVLMTrain" / "UVLMTrain.py")
+slicer.util.selectModule("UVLMTrain")
+from UVLMTrainLib.CoreCommand import CoreCommand
+command = CoreCommand([["phantom", "60", "-o", sys.argv[2]]], print, print)
+while not list(Path(sys.argv[2]).rglob("*.nii.gz")):
+    slicer.app.processEvents()
+    time.sleep(0.01)
+print("CHILD", flush=True)
+time.sleep(600)
+"""
+
+
+def test_no_command_outlives_a_slicer_that_is_killed(app, tmp_path):
+    root = str(Path(__file__).resolve().parents[2])
+    with subprocess.Popen([sys.executable, "-c", SLICER, root, str(tmp_path / "cases")], stdout=subprocess.PIPE,
+                          text=True) as parent:
+        assert any(line.startswith("CHILD") for line in parent.stdout)
+        parent.kill()
+        parent.wait()
+
+    def count():
+        return len(list((tmp_path / "cases").rglob("*.nii.gz")))
+
+    app.processEvents(2)  # enough to notice it
+    left = count()
+    app.processEvents(5)
+    assert count() == left

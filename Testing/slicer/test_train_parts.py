@@ -143,7 +143,7 @@ def test_stopping_a_check_leaves_no_table_of_the_data_set_before(lib, app, tmp_p
     lib.data.setFolders(str(tmp_path / "data"), str(tmp_path))
     lib.data.cancel()  # the guess
     lib.data.importAndCheck()
-    assert not (tmp_path / CaseRows.USABLE).exists() and lib.data.trainingTable == str(tmp_path / "cases.csv")
+    assert not (tmp_path / CaseRows.USABLE).exists() and lib.data.trainingTable == ""
     lib.data.cancel()
     assert app.processUntil(lambda: "Stopped" in lib.data.ui.casesRemark.text), lib.data.ui.casesRemark.text
     assert "old" not in Path(lib.data.trainingTable).read_text("utf-8") and [row.name for row in lib.data.rows] == ["a"]

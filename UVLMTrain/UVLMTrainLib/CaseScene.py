@@ -122,7 +122,7 @@ def _add(segmentation, path, names, name):
     try:
         slicer.modules.segmentations.logic().ImportLabelmapToSegmentationNode(node, segmentation)
     finally:
-        slicer.mrmlScene.RemoveNode(node)
+        removeNode(node)
     for place in range(before, own.GetNumberOfSegments()):
         segment = own.GetNthSegment(place)
         known = names.get(segment.GetLabelValue(), name)

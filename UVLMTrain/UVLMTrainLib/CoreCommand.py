@@ -1,5 +1,8 @@
 """A short command of the core as a child process: `uvlm dataset check`, `uvlm train --estimate`."""
 
+import logging
+import os
+
 import qt
 from slicer.i18n import tr as _
 
@@ -7,8 +10,10 @@ from UVLMShared.Bootstrap import coreRoot
 from UVLMShared.PythonProgram import pythonSlicer
 from UVLMShared.SingleShot import later
 
-# PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself
-BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv.pop(1)); from uvlm_core.cli import main; main()"
+# PYTHONPATH loses against site-packages in PythonSlicer, so the child puts the core's folder on its path itself. It
+# ends with this process, also where that is killed: nobody would hear its answer.
+BOOTSTRAP = ("import os, sys; sys.path.insert(0, sys.argv.pop(1)); from uvlm_core.worker.parent import watch; "
+             "watch(int(sys.argv.pop(1)), lambda: os._exit(1)); from uvlm_core.cli import main; main()")
 
 
 class CoreCommand:
@@ -17,7 +22,7 @@ class CoreCommand:
     Args:
         commands: lists of arguments of `uvlm`.
         done: called with the output of each command (list of texts) when all have ended well.
-        failed: called with the text of the first that did not; then no other is started.
+        failed: called with the text of the first that did not, or of what `done` raised; then no other is started.
         began: called with the number of a command, from 0, when it starts.
     """
 
@@ -40,7 +45,11 @@ class CoreCommand:
 
     def _next(self):
         if len(self._outputs) == len(self._commands):
-            self._done(self._outputs)
+            try:
+                self._done(self._outputs)
+            except Exception as error:  # its owner must not wait for ever
+                logging.exception("UVLM: the answer of a command could not be used")
+                self._failed(f"{type(error).__name__}: {error}")
             return
         if self._began is not None:
             self._began(len(self._outputs))
@@ -54,7 +63,8 @@ class CoreCommand:
         process.connect("readyReadStandardError()", self._read)
         process.connect("finished(int,QProcess::ExitStatus)", self._finished)
         process.connect("errorOccurred(QProcess::ProcessError)", self._errorOccurred)
-        process.start(pythonSlicer(), ["-c", BOOTSTRAP, coreRoot(), *self._commands[len(self._outputs)]])
+        process.start(pythonSlicer(), ["-c", BOOTSTRAP, coreRoot(), str(os.getpid()),
+                                       *self._commands[len(self._outputs)]])
         process.closeWriteChannel()
 
     def _read(self):

@@ -1,5 +1,6 @@
 """Step Data: a folder, its importer and names, the cases and what is wrong with them; a click shows a case."""
 
+import csv
 import os
 
 import qt
@@ -11,6 +12,7 @@ from UVLMShared.InSteps import InSteps
 from UVLMTrainLib import CaseRows, CaseScene
 from UVLMTrainLib.CoreCommand import CoreCommand
 from UVLMTrainLib.FileChoice import askFile, askFolder
+from UVLMTrainLib.Recipes import RecipeTrouble
 from UVLMTrainLib.RowsTable import RowsTable
 from UVLMTrainLib.Wording import severityTitle
 
@@ -18,6 +20,7 @@ THUMBNAIL, PICTURE = 40, 150  # pixels
 MOST_THUMBNAILS = 500  # rows that are high enough for one
 KEPT_SETTING = "trainingFolder"  # of UVLMReport
 SPLIT = ("--validation", "0.2", "--test", "0")  # a test split would lie idle: the panel judges on these
+CHECKING = 2  # number of the command after import and split
 COLOURS = {"error": "#b3261e", "warning": "#9a6700"}
 
 
@@ -31,13 +34,14 @@ class DataPanel:
     def __init__(self, ui, changed):
         self.ui, self.changed = ui, changed
         self.rows, self._command, self._steps = [], None, None
+        self._before, self._rowsBefore = None, 0  # while an import runs: the CasesBefore, and their number
         self.table = RowsTable(ui.casesTable, [_("Case"), _("Split"), _("State"), _("Problems")], (70, 66, 130))
         ui.casesTable.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
         ui.dataFolderButton.connect("clicked()", self._askDataFolder)
         ui.keptCasesButton.connect("clicked()", self.useKeptCases)
         ui.workFolderButton.connect("clicked()", self._askWorkFolder)
         ui.dataFolderEdit.connect("editingFinished()", lambda: self.guess())
-        ui.workFolderEdit.connect("editingFinished()", lambda: self.readTable())
+        ui.workFolderEdit.connect("editingFinished()", self._workFolderChosen)
         ui.mappingButton.connect("clicked()", self._askMapping)
         ui.storeButton.connect("clicked()", self._askStore)
         ui.checkCasesButton.connect("clicked()", self.importAndCheck)
@@ -47,7 +51,7 @@ class DataPanel:
         self._counter = qt.QTimer()
         self._counter.setInterval(1000)
         self._counter.connect("timeout()", self._count)
-        self._guessed = None
+        self._guessed, self._trouble = "", ""  # the folder that the importers are of; why there is no training table
         home = os.path.join(os.path.expanduser("~"), "UVLM training")
         ui.workFolderEdit.text = Settings.value("trainWorkFolder") or home
         ui.dataFolderEdit.text = Settings.value("trainDataFolder")
@@ -61,9 +65,45 @@ class DataPanel:
 
     @property
     def trainingTable(self):
-        """The case table that is trained on: without the cases with errors, where the user wants that."""
+        """The case table that is trained on: without the cases with errors, where the user wants that; "" for none."""
+        if not self.ui.skipCheckBox.checked:
+            return self.tablePath
         usable = os.path.join(self.workFolder, CaseRows.USABLE)
-        return usable if self.tablePath and self.ui.skipCheckBox.checked and os.path.isfile(usable) else self.tablePath
+        return usable if self.tablePath and os.path.isfile(usable) else ""
+
+    def copiedTable(self, folder):
+        """Copies the table that is trained on into a folder, for a run that goes on when the next one is imported.
+
+        Returns:
+            path of the copy, "" where there is no case table at all.
+
+        Raises:
+            RecipeTrouble: the cases cannot be trained on now.
+        """
+        trouble = self._whyNone()
+        if trouble:
+            raise RecipeTrouble(trouble)
+        if not self.tablePath:
+            return ""
+        try:
+            return CaseRows.copied(self.trainingTable, folder)
+        except (OSError, ValueError, csv.Error) as error:
+            raise RecipeTrouble(_("The case table cannot be copied to '{folder}': {error}.").format(
+                folder=folder, error=getattr(error, "strerror", None) or error)) from error
+
+    def _whyNone(self):
+        """Why nothing can be trained on the cases now; "" where it can, or where there is no case table."""
+        skip = self.ui.skipCheckBox.checked
+        if self._before is not None and self._before.folder == self.workFolder:
+            return _("The cases are being imported and checked; train on them when that is done.")
+        if self._steps is not None and self._steps.running and skip:
+            return _("The cases are being read; try it again in a moment.")
+        if self._trouble and (skip or not self.rows):
+            return self._trouble
+        if self.tablePath and not self.trainingTable:
+            return _("No case without errors is left to train on. Put the cases right, or untick '{skip}'.").format(
+                skip=self.ui.skipCheckBox.text)
+        return ""
 
     @property
     def mapping(self):
@@ -80,8 +120,11 @@ class DataPanel:
         return os.path.abspath(os.path.expanduser(self.ui.workFolderEdit.text.strip() or "."))
 
     def cleanup(self):
-        self.cancel()
-        self._counter.stop()
+        if self._command is not None:
+            self._command.cancel()
+            if self._before is not None:
+                self._before.putBack()
+            self._ended()
         if self._steps is not None:
             self._steps.stop()
 
@@ -91,6 +134,11 @@ class DataPanel:
         """Takes both folders, as if they were chosen."""
         self.ui.dataFolderEdit.text, self.ui.workFolderEdit.text = data, work
         self.guess()
+        self._workFolderChosen()
+
+    def _workFolderChosen(self):
+        if self.ui.workFolderEdit.text.strip():
+            Settings.setValue("trainWorkFolder", self.workFolder)
         self.readTable()
 
     def _askDataFolder(self):
@@ -112,7 +160,7 @@ class DataPanel:
         chosen = askFolder(_("Folder for the case table and the runs"), "trainWorkFolder", self.ui.workFolderEdit.text)
         if chosen:
             self.ui.workFolderEdit.text = chosen
-            self.readTable()
+            self._workFolderChosen()
 
     def _askMapping(self):
         chosen = askFile(_("Mapping file"), "trainMappingFolder", _("Mapping files (*.json)"))
@@ -125,92 +173,112 @@ class DataPanel:
             self.ui.storeEdit.text = chosen
 
     def guess(self):
-        """Asks the core which importer fits the folder."""
+        """Asks the core which importer fits the folder, in the place of what it was asked before; an import is not
+        disturbed and asks at its end.
+        """
         folder = self.ui.dataFolderEdit.text.strip()
-        if not folder or folder == self._guessed or self._command is not None:
+        if not folder or folder == self._guessed or self._before is not None:
             return
+        if self._command is not None:
+            self._command.cancel()
         self._guessed = folder
         Settings.setValue("trainDataFolder", folder)
         self.ui.importerSelector.clear()
-        self.ui.importerRemark.text = _("Looking into the folder…")
-        self._run([["dataset", "guess", folder]], lambda outputs: self._onGuessed(outputs[0]), self.ui.importerRemark)
+        self._remark(_("Looking into the folder…"))
+        self._command = CoreCommand([["dataset", "guess", folder]], lambda outputs: self._onGuessed(folder, outputs[0]),
+                                    lambda text: self._onGuessed(folder, "", text))
+        self._update()
 
-    def _onGuessed(self, output):
+    def _onGuessed(self, folder, output, trouble=""):
+        self._ended()
+        if folder != self.ui.dataFolderEdit.text.strip():  # another one was typed meanwhile
+            self._guessed = ""
+            self._remark("")
+            self.guess()
+            return
         selector = self.ui.importerSelector
         for line in output.splitlines():
             kind, _space, reason = line.partition(" ")
             selector.addItem(kind, reason.strip())
         selector.setCurrentIndex(0 if selector.count else -1)
-        self.ui.importerRemark.text = selector.itemData(0) if selector.count else ""
+        if trouble:
+            self._guessed = ""
+            self._remark(trouble, "error")
+        else:
+            self._remark(selector.itemData(0) if selector.count else "")
+
+    def _remark(self, text, severity=""):
+        self.ui.importerRemark.text = text
+        self.ui.importerRemark.setStyleSheet(f"color: {COLOURS[severity]};" if severity else "")
 
     # ---- import and check
 
     def importAndCheck(self):
         """Writes the case table, splits it, checks every case; the data set itself stays as it is."""
-        folder, kind = self.ui.dataFolderEdit.text.strip(), self.ui.importerSelector.currentText
+        folder, work = self.ui.dataFolderEdit.text.strip(), self.workFolder
         if self._command is not None or not folder:
             return
-        Settings.setValue("trainWorkFolder", self.workFolder)
-        table, checked = os.path.join(self.workFolder, "cases.csv"), os.path.join(self.workFolder, "checked")
+        kind = self.ui.importerSelector.currentText if folder == self._guessed else ""
+        Settings.setValue("trainWorkFolder", work)
+        table, checked = os.path.join(work, "cases.csv"), os.path.join(work, "checked")
         try:
-            os.makedirs(self.workFolder, exist_ok=True)
+            os.makedirs(work, exist_ok=True)
+            self._before = CaseRows.CasesBefore(work)
         except OSError as error:
-            self._say(_("The work folder cannot be made: {reason}.").format(reason=error.strerror), "error")
+            said = _("The work folder '{folder}' cannot be written: {reason}. Choose another one.").format(
+                folder=work, reason=error.strerror)
+            self._say(said, "error")
+            self.readTable(said, "error")
             return
-        usable = os.path.join(self.workFolder, CaseRows.USABLE)
-        if os.path.exists(usable):  # of the data set before; written anew when all is checked
-            os.remove(usable)
-        titles = [_("Importing…"), _("Splitting…"), _("Checking every case…")]
         names = ["--mapping", self.mapping] if self.mapping else []
-        self._run([["dataset", "import", kind or "auto", folder, "-o", table, "--on-error", "skip", *names],
-                   ["dataset", "split", table, *SPLIT], ["dataset", "check", table, "-o", checked, *names]],
-                  lambda outputs: self.readTable(), self.ui.casesRemark,
-                  lambda number: self._say(titles[number]))
-        self._counter.start()
+        self._command = CoreCommand(
+            [["dataset", "import", kind or "auto", folder, "-o", table, "--on-error", "skip", *names],
+             ["dataset", "split", table, *SPLIT], ["dataset", "check", table, "-o", checked, *names]],
+            lambda outputs: self._importEnded(), lambda text: self._importEnded(text, "error"), self._importGoesOn)
+        self._update()
+
+    def _importGoesOn(self, number):
+        self._say([_("Importing…"), _("Splitting…"), _("Checking every case…")][number])
+        if number == CHECKING:
+            self._rowsBefore = self._checkedRows()
+            self._counter.start()
+
+    def _importEnded(self, said="", severity=""):
+        if self._before.putBack():
+            said += " " + _("The cases below are those that were imported before.")
+        self._ended()
+        self.readTable(said.strip(), severity)
+        self.guess()  # the folder may have been changed meanwhile
 
     def cancel(self):
         """Stops what is being looked at; what was checked is kept."""
-        if self._command is not None:
-            self._command.cancel()
-            importing = self._counter.active
+        if self._command is None:
+            return
+        self._command.cancel()
+        if self._before is not None:
+            self._importEnded(_("Stopped. What was checked so far is not read again."))
+        else:
             self._ended()
-            self._guessed = None
-            text = _("Stopped. What was checked so far is not read again.")
-            if importing:
-                self.readTable(text)
-            else:
-                self._say(text)
-
-    def _run(self, commands, done, remark, began=None):
-        def ended(outputs):
-            self._ended()
-            done(outputs)
-
-        def failed(text):
-            importing = self._counter.active
-            self._ended()
-            self._guessed = None
-            remark.text = text
-            remark.setStyleSheet(f"color: {COLOURS['error']};")
-            if importing:
-                self.readTable(text, "error")
-
-        remark.setStyleSheet("")
-        self._command = CoreCommand(commands, ended, failed, began)
-        self._update()
+            self._guessed = ""
+            self._remark(_("Stopped."))
 
     def _ended(self):
-        self._command = None
+        self._command = self._before = None
         self._counter.stop()
         self._update()
 
-    def _count(self):
-        """How many cases are checked, from the rows that the check leaves."""
+    def _checkedRows(self):
+        """How many cases have a row that the check left, now or before."""
         try:
-            done = len(os.listdir(os.path.join(self.workFolder, "checked", "rows")))
+            return len(os.listdir(os.path.join(self._before.folder, "checked", "rows")))
         except OSError:
-            return
-        self.ui.casesRemark.text = _("Checking: {count} cases so far…").format(count=done)
+            return 0
+
+    def _count(self):
+        """How many cases are checked: those of the data set before are not counted."""
+        done = self._checkedRows() - self._rowsBefore if self._counter.active else 0
+        if done > 0:
+            self._say(_("Checking: {count} cases so far…").format(count=done))
 
     def _update(self):
         busy = self._command is not None
@@ -231,35 +299,38 @@ class DataPanel:
         """
         if self._steps is not None:
             self._steps.stop()
+        self._trouble = ""
+        self._fill([])  # of another folder, perhaps
 
-        def show(rows):
-            self._show(rows)
-            if said:
-                self._say(said, severity)
+        def show(found):
+            rows, self._trouble = found
+            self._fill(rows)
+            if said or not self._trouble:
+                self._say(said or countsText(rows), severity if said else CaseRows.gravest(rows))
+            else:
+                self._say(f"{countsText(rows)} {self._trouble}", "error")
+            self.changed()
+
+        def failed(error):
+            self._trouble = _("The case table cannot be read: {error}").format(error=error)
+            self._fill([])
+            self._say(f"{said} {self._trouble}".strip(), "error")
+            self.changed()
 
         if not self.tablePath:
-            show([])
-            if not said:
-                self._say(_("No cases yet."))
+            self._say(said or _("No cases yet."), severity)
+            self.changed()
             return
-        self._steps = InSteps(CaseRows.reading(self.tablePath, os.path.join(self.workFolder, "checked")), show,
-                              lambda error: self._say(_("The case table cannot be read: {error}").format(error=error),
-                                                      "error"))
+        self._steps = InSteps(CaseRows.reading(self.tablePath, os.path.join(self.workFolder, "checked")), show, failed)
 
-    def _show(self, rows):
+    def _fill(self, rows):
         self.rows = rows
         self.table.show(rows, caseTexts, lambda row: "\n".join(problem["message"] for problem in row.problems),
                         lambda row: row.picture)
         for number, row in enumerate(rows[:MOST_THUMBNAILS]):
             if row.picture:
                 self.ui.casesTable.setRowHeight(number, THUMBNAIL + 4)
-        bad = sum(row.severity == "error" for row in rows)
-        doubtful = sum(row.severity == "warning" for row in rows)
-        self._say(_("{cases} cases; {bad} with errors, {doubtful} with warnings.").format(
-            cases=sum(bool(row.name) for row in rows), bad=bad, doubtful=doubtful),
-            "error" if bad else "warning" if doubtful else "")
         self.showText(None)
-        self.changed()
 
     def _onCurrent(self, current, previous):
         self.showText(self.rows[current.row()] if 0 <= current.row() < len(self.rows) else None)
@@ -306,3 +377,10 @@ def caseTexts(row):
     """Name, split, state and problems of a case for the table."""
     kinds = dict.fromkeys(problem["kind"] for problem in row.problems)
     return [row.name or _("(data set)"), row.split, severityTitle(row.severity), ", ".join(kinds)]
+
+
+def countsText(rows):
+    """How many cases there are, and how many with errors and warnings."""
+    severities = [row.severity for row in rows]
+    return _("{cases} cases; {bad} with errors, {doubtful} with warnings.").format(
+        cases=sum(bool(row.name) for row in rows), bad=severities.count("error"), doubtful=severities.count("warning"))

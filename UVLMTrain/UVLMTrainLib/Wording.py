@@ -1,5 +1,7 @@
 """Numbers and names as words for the panel."""
 
+import os
+
 from slicer.i18n import tr as _
 
 
@@ -36,3 +38,9 @@ def severityTitle(severity):
 def plain(name):
     """A name of the core for a reader: "validation_organ_dice" is "organ dice"."""
     return name.removeprefix("validation_").replace("_", " ")
+
+
+def modelTitle(path):
+    """The name of a file or model for a reader; that of its run folder where a run has made it."""
+    folder, name = os.path.split(os.path.normpath(path))
+    return os.path.basename(folder) or name if name == "bundle" else name
