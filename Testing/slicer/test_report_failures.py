@@ -31,7 +31,7 @@ def test_a_run_whose_folder_cannot_be_made_can_be_tried_again(panel, app, tmp_pa
     (tmp_path / "file").write_text("")
     panel.logic.folder = str(tmp_path / "file")
     panel.ui.generateButton.click()
-    assert "cannot be written" in panel.ui.statusLabel.text and "run-" in panel.ui.statusLabel.text
+    assert "cannot be written or read" in panel.ui.statusLabel.text and "run-" in panel.ui.statusLabel.text
     assert not panel.logic.isRunning() and panel.ui.generateButton.text == "Generate report"
     panel.logic.folder = good
     panel.ui.generateButton.click()
@@ -44,7 +44,7 @@ def test_a_scan_that_cannot_be_copied_is_told(panel, app):
     with small_files():
         panel.ui.generateButton.click()
         assert app.processUntil(lambda: not panel.logic.isRunning())
-    assert "cannot be written: File too large" in panel.ui.statusLabel.text
+    assert "cannot be written or read: File too large" in panel.ui.statusLabel.text
     assert not [name for name in os.listdir(panel.logic.folder) if name.startswith("run-")]
 
 

@@ -47,6 +47,16 @@ def test_first_look_finds_what_was_edited_before_it(edited, app):
     assert changed == {"liver"} and volumes(study)["liver"] == pytest.approx(before["liver"] / 2, rel=0.01)
 
 
+def test_the_end_of_the_first_look_is_told(edited, app):
+    """A dialog that was opened before lists what is not measured yet, and is to list it no longer then."""
+    logic, study = edited
+    assert len(logic.unmeasured(study)) == 1
+    left = []
+    logic.measuring.connect(lambda study: left.append(logic.unmeasured(study)))
+    assert app.processUntil(lambda: not logic.masksPending(study))
+    assert left and left[-1] == []
+
+
 def killed(worker, times: int):
     """Kills the worker so many times, each time when it has got work."""
     left = [times]

@@ -133,12 +133,11 @@ class MaskEdits:
         if self._segmentation is not None:
             for tag in self._tags:
                 self._segmentation.RemoveObserver(tag)
-        if self._volume is not None:
-            self._volume.RemoveObserver(self._frameTag)
+        self.followVolume()  # it is let go
         if self._context is not None:
             with contextlib.suppress(OSError):
                 os.remove(self._context["labels"])
-        self._segmentation, self._tags, self._request, self._context, self._volume = None, [], None, None, None
+        self._segmentation, self._tags, self._request, self._context = None, [], None, None
         self._waiting.clear()
         self._ready = self._dirty = False
         for listeners in (self.measured, self.added, self.removed, self.failed, self.waits):
@@ -162,7 +161,7 @@ class MaskEdits:
             self.failed(WorkerFailure(_("The masks of this report are not in the scene: their file is missing or could "
                                         "not be read. The report stays as it is."), "masks",
                                       whatToDo=_("Load the scene from where its files are.")))
-            return
+            gone = []
         for name in gone:
             self._gone(name)
         volumes = {row["segment"]: row["value"] for row in self.study.report.measurements if row["name"] == "volume"}
@@ -173,6 +172,7 @@ class MaskEdits:
                 self._ask(name)
         if self._dirty:
             self._timer.start(PAUSE_MS)
+        self.waits(self.study)
         self._next()
 
     def _ask(self, name):

@@ -44,7 +44,7 @@ def failureOf(error):
     if hasattr(error, "kind"):
         return error
     if isinstance(error, OSError):
-        text = _("Files for the model cannot be written: {reason} ({path}).").format(
+        text = _("A file for the model cannot be written or read: {reason} ({path}).").format(
             reason=error.strerror or error, path=error.filename or slicer.app.temporaryPath)
         what = _("Make room there, or choose another temporary folder in Slicer's settings.")
         return WorkerFailure(text, "input", whatToDo=what)

@@ -19,8 +19,6 @@ _BOUND = re.compile(r"(\bwas( measured at)?|\bthan|\bexceed\w*|\bbelow|\bunder|\
 _ELSE_AFTER = re.compile(
     r"^[\s-]*(slices?|sections?|thick\w*|in (thickness|depth)|from|above|below|apart|away|distan\w+|deep|interval|cuts?"
     r"|previously|formerly|before)\b", re.IGNORECASE)
-_SHORT_BEFORE = re.compile(r"\bshort[- ]?(axis|diameter)( diameter)?( of| is| measures| measuring|:)?\s*$",
-                           re.IGNORECASE)
 _SHORT_AFTER = re.compile(r"^\s*\(?((in|on|along) )?((the|its) )?short", re.IGNORECASE)
 _TELLS_OF_BEFORE = re.compile(r"(\bmeasur\w+|\bof|\bis|\bare|[:(])\s*((about|approximately|up to|ca\.) )?$",
                               re.IGNORECASE)
@@ -59,7 +57,7 @@ def sizes_in(text: str) -> list[Size]:
 def _size(text: str, match: re.Match) -> Size:
     numbers = [float(number.replace(",", "."))
                for number in re.findall(r"\d+(?:[.,]\d+)?", match.group(1) + match.group(2))]
-    short = _SHORT_BEFORE.search(text, 0, match.start()) or _SHORT_AFTER.search(text[match.end() :])
+    short = wording.SHORT_BEFORE.search(text, 0, match.start()) or _SHORT_AFTER.search(text[match.end() :])
     value = max(numbers) * (10 if match.group(3).lower().startswith("c") else 1)
     return Size(*match.span(), value, len(numbers), bool(short) and len(numbers) == 1)
 

@@ -179,6 +179,9 @@ UNCERTAIN = re.compile(
 SIZE = re.compile(r"(\d+(?:[.,]\d+)?)((?:\s*(?:mm|cm)?\s*[x×*]\s*\d+(?:[.,]\d+)?)*)\s*-?\s*(mm|cm|millimet\w+"
                   r"|centimet\w+)\b",
                   re.IGNORECASE)
+# stands before a size that is one of a short axis
+SHORT_BEFORE = re.compile(r"\bshort[- ]?(axis|diameter)( diameter)?( of| is| measures| measuring|:)?\s*$",
+                          re.IGNORECASE)
 # where the scope of a negation ends
 CLAUSE_END = re.compile(
     r";|\.\s|\bbut\b|\bhowever\b|\bexcept( for)?\b|\bapart from\b|\bother than\b|\balthough\b|\bthough\b|\bwhile\b|"

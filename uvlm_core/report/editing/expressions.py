@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from uvlm_core.report.wording import SHORT_BEFORE
+
 DIAMETER, SHORT_AXIS, VOLUME = "longest_diameter", "short_axis", "volume"
 DENSITY, RATIO = "mean_hu", "cardiothoracic_ratio"
 # unit as written, without dots and in lower case -> (kind, how many of the measurement's own unit it is)
@@ -28,8 +30,6 @@ _BOUND = re.compile(r"(\bthan|\bexceed\w*|\bbelow|\bunder|\bover|\babove|\bat (l
                     r"(?<!\bup )\bto|\bthickness( of)?|\bdepth( of)?|\bdistance( of)?)\s*$", re.IGNORECASE)
 _DISTANCE = re.compile(r"^[\s-]*(slices?|sections?|thick\w*|in (thickness|depth)|from|above|below|apart|away|distance|"
                        r"deep|interval|cuts?)\b", re.IGNORECASE)
-_SHORT_BEFORE = re.compile(r"\bshort[- ]?(axis|diameter)( diameter)?( of| is| measures| measuring|:)?\s*$",
-                           re.IGNORECASE)
 _SHORT_AFTER = re.compile(r"^\s*(in|on|along) (the |its )?short", re.IGNORECASE)
 
 
@@ -71,7 +71,7 @@ def _quantities(text: str, match: re.Match, kind: str, count: int) -> tuple[str,
     if count != 1 or (kind != "density" and match["numbers"][0] in "-−"):
         return None
     if kind == "length":
-        short = _SHORT_BEFORE.search(text, 0, match.start()) or _SHORT_AFTER.search(text[match.end() :])
+        short = SHORT_BEFORE.search(text, 0, match.start()) or _SHORT_AFTER.search(text[match.end() :])
         return (SHORT_AXIS,) if short else (DIAMETER,)
     return ({"volume": VOLUME, "density": DENSITY, "ratio": RATIO}[kind],)
 
